@@ -1,0 +1,5 @@
+"""`python -m slimmer` is `slimmer`."""
+
+from slimmer.cli import main
+
+main()

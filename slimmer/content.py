@@ -1,0 +1,190 @@
+"""Bytes that lie somewhere: a file's content as a list of places, never as one block in memory.
+
+A layer's files stay where the source has them. Slimming a library yields a new Content over the same places, less the dead
+ranges, so that nothing is copied before the result is written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CHUNK = 1 << 20
+"""How many bytes are held at a time when content is streamed."""
+
+
+class Blob(Protocol):
+    """A run of bytes that can be read at any place, again and again."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET; raise EOFError when there are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """A blob held in memory: headers and other small things that slimmer wrote itself."""
+
+    data: bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET."""
+        return self.data[offset : offset + length]
+
+
+class Zeros:
+    """A blob of zeros without end: the hole of a sparse file, and padding."""
+
+    def read_at(self, offset: int, length: int) -> bytes:  # noqa: ARG002 - the same everywhere
+        """Give LENGTH zeros."""
+        return bytes(length)
+
+
+ZEROS = Zeros()
+
+
+class File:
+    """A blob that lies in an open file. The file must stay open, and unchanged, as long as anything refers to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._descriptor = file.fileno()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET; raise EOFError when the file ends before."""
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) == length:
+            return data
+        parts = [data]
+        missing = length - len(data)
+        while missing:
+            more = os.pread(self._descriptor, missing, offset + length - missing)
+            if not more:
+                raise EOFError(f"the file ends {missing} bytes before the end of a content")
+            parts.append(more)
+            missing -= len(more)
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """LENGTH bytes of BLOB from OFFSET."""
+
+    blob: Blob
+    offset: int
+    length: int
+
+
+class Content:
+    """An immutable sequence of bytes, known by where its pieces lie."""
+
+    __slots__ = ("_starts", "pieces", "size")
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self.pieces = tuple(piece for piece in pieces if piece.length)
+        starts = []
+        size = 0
+        for piece in self.pieces:
+            starts.append(size)
+            size += piece.length
+        self._starts = tuple(starts)
+        self.size = size
+        """Length in bytes."""
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Give the content that is just these bytes."""
+        return cls([Piece(Bytes(data), 0, len(data))])
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give the bytes from OFFSET: LENGTH of them, fewer only at the end."""
+        length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
+        parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._pieces(offset, offset + length)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def slice(self, start: int, stop: int) -> Content:
+        """Give the content from START up to STOP; both must lie within."""
+        if not 0 <= start <= stop <= self.size:
+            raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
+        return Content(self._pieces(start, stop))
+
+    def overlaid(self, offset: int, data: bytes) -> Content:
+        """Give this content with DATA in place of what lies at OFFSET; it must fit."""
+        stop = offset + len(data)
+        return Content([*self.slice(0, offset).pieces, Piece(Bytes(data), 0, len(data)), *self.slice(stop, self.size).pieces])
+
+    def differs(self, other: Content) -> bool:
+        """Say whether the two differ in any byte.
+
+        Blobs never change, so the same place of the same blob holds the same bytes and is not read for this.
+        """
+        if self.size != other.size:
+            return True
+        position = 0
+        while position < self.size:
+            mine, its = next(self._pieces(position, self.size)), next(other._pieces(position, self.size))
+            length = min(mine.length, its.length)
+            if mine.blob is not its.blob or mine.offset != its.offset:
+                length = min(length, CHUNK)
+                if self.read_at(position, length) != other.read_at(position, length):
+                    return True
+            position += length
+        return False
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """Give all the bytes, at most SIZE at a time."""
+        for offset in range(0, self.size, size):
+            yield self.read_at(offset, size)
+
+    def open(self) -> BinaryIO:
+        """Give a seekable reader over the bytes, for libraries that want a file."""
+        return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[Piece]:
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        while start < stop:
+            piece = self.pieces[index]
+            skip = start - self._starts[index]
+            length = min(piece.length - skip, stop - start)
+            yield Piece(piece.blob, piece.offset + skip, length)
+            start += length
+            index += 1
+
+
+class _Reader(io.RawIOBase):
+    """A file over a content."""
+
+    def __init__(self, content: Content) -> None:
+        super().__init__()
+        self._content = content
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._content.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek to {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # Buffer has no name before Python 3.12
+        view = memoryview(buffer).cast("B")
+        data = self._content.read_at(self._position, len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)

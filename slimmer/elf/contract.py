@@ -1,0 +1,123 @@
+"""The proof: what must hold between an object and its slimmed self for every program that loads it to behave the same.
+
+The clauses read both objects afresh and know nothing of how the new one was made. Each says which breakage it stops; all of those
+were seen with a strip program that exited 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment, parse
+from slimmer.elf.readers import disagreements
+from slimmer.elf.removable import removable
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slimmer.content import Content
+
+_PAGE = 0x1000
+
+
+def violations(before: Content, after: Content) -> list[str]:
+    """Give every way in which AFTER breaks the contract with BEFORE, each as one sentence; none means proved.
+
+    Never raises for what the objects hold: an object that cannot be read is a violation.
+    """
+    try:
+        old, new = parse(before), parse(after)
+    except ElfError as error:
+        return [f"it cannot be read back: {error}"]
+    found = list(_header(old, new))
+    if not found:
+        found = [*_segments(old, new), *_sections(old, new), *_tail(old)]
+    return found or disagreements(before, after)
+
+
+def _header(old: Object, new: Object) -> Iterator[str]:
+    """The object says the same of itself; only the two tables may lie elsewhere.
+
+    A changed entry point or type starts another program; a changed count would hide a segment (eu-strip on e_phnum 0xffff).
+    """
+    if replace(old.header, phoff=0, shoff=0) != replace(new.header, phoff=0, shoff=0):
+        yield "its ELF header changed"
+
+
+def _segments(old: Object, new: Object) -> Iterator[str]:
+    """Every segment maps the same bytes to the same addresses.
+
+    - All fields but p_offset are the same: GNU strip 2.40 on a section-less PT_LOAD rewrites its sizes.
+    - p_offset moves by whole multiples of p_align: else ld.so says "ELF load command address/offset not page-aligned" (numpy 2 after
+      GNU strip 2.40).
+    - The bytes are the same: GNU strip 2.40 and eu-strip overwrite or unmap code of BOLT-ed libraries, patchelf-ed executables lose
+      .dynstr. With the dynamic segment's bytes go its needed libraries, soname, runpath, symbols and versions.
+    """
+    for index, (was, now) in enumerate(zip(old.segments, new.segments, strict=True)):
+        if replace(was, offset=0) != replace(now, offset=0):
+            yield f"program header {index} changed"
+        elif (now.offset - was.offset) % _granule(was):
+            yield f"segment {index} is no longer aligned: p_offset {was.offset:#x} became {now.offset:#x}"
+        elif _masked(old, was.offset, was.filesz).differs(_masked(new, now.offset, now.filesz)):
+            yield f"the bytes of segment {index} changed"
+
+
+def _granule(segment: Segment) -> int:
+    align = max(segment.align, 1)
+    return max(align, _PAGE) if segment.type == PT_LOAD else align
+
+
+def _masked(elf: Object, offset: int, length: int) -> Content:
+    """Give bytes of the file with the fields that may change put to zero: e_phoff, e_shoff and each p_offset."""
+    header = elf.header
+    masks = [(0, replace(header, phoff=0, shoff=0).pack(elf.form))]
+    if elf.segments:
+        masks.append((header.phoff, b"".join(replace(segment, offset=0).pack(elf.form) for segment in elf.segments)))
+    content = elf.content.slice(offset, offset + length)
+    for place, data in masks:
+        start, stop = max(place, offset), min(place + len(data), offset + length)
+        if start < stop:
+            content = content.overlaid(start - offset, data[start - place : stop - place])
+    return content
+
+
+def _sections(old: Object, new: Object) -> Iterator[str]:
+    """Every section is as it was, or gone and on the list of what may go.
+
+    Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`. An index that shifts
+    makes symbols name another section: GNU strip does that to a quarter of all wheels' libraries.
+    """
+    may_go = removable(old)
+    for was, now in zip(old.sections, new.sections, strict=True):
+        if now.type == SHT_NULL and was.type != SHT_NULL:
+            if was.index not in may_go or was.is_allocated:
+                yield f"section {was.name or was.index} is gone"
+        elif replace(was, offset=0, name_offset=0) != replace(now, offset=0, name_offset=0):
+            yield f"the header of section {was.name or was.index} changed"
+        elif not _moved_with_a_segment(old, new, was, now) and _bytes(old, was).differs(_bytes(new, now)):
+            yield f"the bytes of section {was.name or was.index} changed"
+
+
+def _bytes(elf: Object, section: Section) -> Content:
+    return _masked(elf, section.offset, section.file_size)
+
+
+def _moved_with_a_segment(old: Object, new: Object, was: Section, now: Section) -> bool:
+    """Say whether the section's bytes are among those of a segment that is compared already."""
+    return any(
+        before.offset <= was.offset
+        and was.offset + was.file_size <= before.offset + before.filesz
+        and now.offset - was.offset == after.offset - before.offset
+        for before, after in zip(old.segments, new.segments, strict=True)
+    )
+
+
+def _tail(old: Object) -> Iterator[str]:
+    """Nothing was appended to the object that a program might look for there (a zip archive, an AppImage): strip programs drop it.
+
+    One byte is patchelf's: every file that it wrote ends with one that no header knows.
+    """
+    if old.content.size > old.end + 1:
+        yield f"{old.content.size - old.end} bytes are appended to it, which no header knows"

@@ -1,0 +1,253 @@
+"""What an ELF object's headers say: both classes, both byte orders, every bound checked (System V gABI, chapters 4 and 5).
+
+A file in an image may be damaged or hostile. Whatever is not well formed raises ElfError with one sentence; nothing is read outside
+the file, and no table longer than a format limit is held.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from slimmer.content import Content
+
+MAGIC = b"\x7fELF"
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+EM_BPF = 247
+PT_LOAD, PT_DYNAMIC = 1, 2
+SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOBITS, SHT_REL, SHT_SYMTAB_SHNDX = 0, 2, 3, 4, 8, 9, 18
+SHF_ALLOC = 0x2
+_PN_XNUM = 0xFFFF
+_SHN_XINDEX = 0xFFFF
+_MAX_SECTIONS = 1 << 20
+_MAX_NAMES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The class and byte order of an object, and how its headers are packed."""
+
+    bits: int
+    little: bool
+
+    @property
+    def order(self) -> str:
+        """The byte order as `struct` writes it."""
+        return "<" if self.little else ">"
+
+    @property
+    def header(self) -> struct.Struct:
+        """e_type … e_shstrndx, after e_ident."""
+        return struct.Struct(self.order + ("HHIQQQIHHHHHH" if self.bits == 64 else "HHIIIIIHHHHHH"))
+
+    @property
+    def segment(self) -> struct.Struct:
+        """One program header."""
+        return struct.Struct(self.order + ("IIQQQQQQ" if self.bits == 64 else "IIIIIIII"))
+
+    @property
+    def section(self) -> struct.Struct:
+        """One section header."""
+        return struct.Struct(self.order + ("IIQQQQIIQQ" if self.bits == 64 else "IIIIIIIIII"))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The ELF header."""
+
+    ident: bytes
+    type: int
+    machine: int
+    version: int
+    entry: int
+    phoff: int
+    shoff: int
+    flags: int
+    ehsize: int
+    phentsize: int
+    phnum: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+    def pack(self, form: Format) -> bytes:
+        """Give the header's bytes."""
+        return self.ident + form.header.pack(
+            self.type, self.machine, self.version, self.entry, self.phoff, self.shoff, self.flags,
+            self.ehsize, self.phentsize, self.phnum, self.shentsize, self.shnum, self.shstrndx,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A program header: file bytes from `offset` are what lies at `vaddr`."""
+
+    type: int
+    flags: int
+    offset: int
+    vaddr: int
+    paddr: int
+    filesz: int
+    memsz: int
+    align: int
+
+    def pack(self, form: Format) -> bytes:
+        """Give the program header's bytes."""
+        if form.bits == 64:
+            return form.segment.pack(
+                self.type, self.flags, self.offset, self.vaddr, self.paddr, self.filesz, self.memsz, self.align
+            )
+        return form.segment.pack(
+            self.type, self.offset, self.vaddr, self.paddr, self.filesz, self.memsz, self.flags, self.align
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section header. `name` is empty where the object has no table of names."""
+
+    index: int
+    name: str
+    name_offset: int
+    type: int
+    flags: int
+    addr: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    addralign: int
+    entsize: int
+
+    @property
+    def is_allocated(self) -> bool:
+        """Whether the section is part of the loaded object."""
+        return bool(self.flags & SHF_ALLOC)
+
+    @property
+    def file_size(self) -> int:
+        """Bytes that the section takes in the file."""
+        return 0 if self.type in {SHT_NULL, SHT_NOBITS} else self.size
+
+    def pack(self, form: Format) -> bytes:
+        """Give the section header's bytes."""
+        return form.section.pack(
+            self.name_offset, self.type, self.flags, self.addr, self.offset, self.size,
+            self.link, self.info, self.addralign, self.entsize,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """The headers of an ELF object, and where its bytes lie."""
+
+    content: Content
+    form: Format
+    header: Header
+    segments: tuple[Segment, ...]
+    sections: tuple[Section, ...]
+    shstrndx: int
+
+    @property
+    def end(self) -> int:
+        """Where the file ends for all that its headers know; what lies behind belongs to somebody else."""
+        header = self.header
+        return max(
+            header.ehsize,
+            header.phoff + header.phnum * header.phentsize,
+            header.shoff + len(self.sections) * header.shentsize,
+            *(segment.offset + segment.filesz for segment in self.segments),
+            *(section.offset + section.file_size for section in self.sections),
+        )
+
+    def section_named(self, name: str) -> Section | None:
+        """Give the first section of this name."""
+        return next((section for section in self.sections if section.name == name), None)
+
+
+def is_elf(content: Content) -> bool:
+    """Say whether CONTENT begins as an ELF object does."""
+    return content.read_at(0, len(MAGIC)) == MAGIC
+
+
+def parse(content: Content) -> Object:
+    """Give what the headers of CONTENT say; raise ElfError when they do not hold together."""
+    ident = content.read_at(0, 16)
+    if len(ident) < 16 or ident[:4] != MAGIC:
+        raise ElfError("not an ELF object")
+    if ident[4] not in {1, 2} or ident[5] not in {1, 2} or ident[6] != 1:
+        raise ElfError(f"unknown ELF class, byte order or version {ident[4:7].hex()}")
+    form = Format(bits=64 if ident[4] == 2 else 32, little=ident[5] == 1)
+    header = Header(ident, *form.header.unpack(_exactly(content, 16, form.header.size, "ELF header")))
+    sections = _sections(content, form, header)
+    shstrndx = header.shstrndx
+    if shstrndx == _SHN_XINDEX and sections:
+        shstrndx = sections[0].link
+    return Object(content, form, header, _segments(content, form, header), _with_names(content, sections, shstrndx), shstrndx)
+
+
+def _exactly(content: Content, offset: int, length: int, what: str) -> bytes:
+    if offset < 0 or length < 0 or offset + length > content.size:
+        raise ElfError(f"the {what} lies outside the file")
+    return content.read_at(offset, length)
+
+
+def _segments(content: Content, form: Format, header: Header) -> tuple[Segment, ...]:
+    if header.phnum == 0:
+        return ()
+    if header.phnum == _PN_XNUM:
+        raise ElfError("more program headers than e_phnum can say")
+    if header.phentsize != form.segment.size:
+        raise ElfError(f"program headers of {header.phentsize} bytes")
+    table = _exactly(content, header.phoff, header.phnum * form.segment.size, "program header table")
+    segments = []
+    for fields in form.segment.iter_unpack(table):
+        if form.bits == 64:
+            segment = Segment(*fields)
+        else:
+            kind, offset, vaddr, paddr, filesz, memsz, flags, align = fields
+            segment = Segment(kind, flags, offset, vaddr, paddr, filesz, memsz, align)
+        if segment.filesz and segment.offset + segment.filesz > content.size:
+            raise ElfError(f"segment {len(segments)} lies outside the file")
+        segments.append(segment)
+    return tuple(segments)
+
+
+def _sections(content: Content, form: Format, header: Header) -> list[Section]:
+    if header.shoff == 0:
+        return []
+    if header.shentsize != form.section.size:
+        raise ElfError(f"section headers of {header.shentsize} bytes")
+    count = header.shnum
+    if count == 0:
+        # More than SHN_LORESERVE sections: the first header's sh_size says how many (gABI, "ELF Header", e_shnum).
+        first = form.section.unpack(_exactly(content, header.shoff, form.section.size, "section header table"))
+        count = first[5]
+    if count > _MAX_SECTIONS:
+        raise ElfError(f"{count} sections")
+    table = _exactly(content, header.shoff, count * form.section.size, "section header table")
+    sections = [Section(index, "", *fields) for index, fields in enumerate(form.section.iter_unpack(table))]
+    for section in sections:
+        if section.offset + section.file_size > content.size:
+            raise ElfError(f"section {section.index} lies outside the file")
+    return sections
+
+
+def _with_names(content: Content, sections: list[Section], shstrndx: int) -> tuple[Section, ...]:
+    if not sections or shstrndx == 0:
+        return tuple(sections)
+    if shstrndx >= len(sections) or sections[shstrndx].type != SHT_STRTAB or sections[shstrndx].size > _MAX_NAMES:
+        raise ElfError("the table of section names is not one")
+    table = content.read_at(sections[shstrndx].offset, sections[shstrndx].size)
+    named = []
+    for section in sections:
+        end = table.find(b"\0", section.name_offset)
+        if section.name_offset > len(table) or end < 0:
+            raise ElfError(f"the name of section {section.index} lies outside the table of names")
+        name = table[section.name_offset : end].decode("utf-8", "backslashreplace")
+        named.append(replace(section, name=name))
+    return tuple(named)

@@ -1,0 +1,120 @@
+"""An image: its configuration as the very bytes it came in, and its layers. Immutable; an edit gives a new one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from slimmer import rawjson
+from slimmer.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slimmer.content import Content
+
+Digest = str
+"""`sha256:` and 64 hexadecimal digits (OCI image specification, descriptor.md)."""
+
+
+def digest(data: bytes) -> Digest:
+    """Give the digest of DATA."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Config:
+    """An image's configuration (OCI image specification, config.md), kept raw: what slimmer does not know it does not touch."""
+
+    raw: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes, reference: str) -> Config:
+        """Give the configuration that RAW encodes; raise SourceError, naming the image, when it is not one."""
+        config = cls(raw)
+        try:
+            diff_ids = config.mapping["rootfs"]["diff_ids"]
+            well_formed = all(isinstance(diff_id, str) for diff_id in diff_ids)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceError(f"the configuration of {reference} is not one of an image: {error!r}") from error
+        if not well_formed:
+            raise SourceError(f"the configuration of {reference} lists diff_ids that are not text")
+        return config
+
+    @cached_property
+    def mapping(self) -> dict[str, Any]:
+        """The decoded configuration."""
+        decoded = json.loads(self.raw)
+        if not isinstance(decoded, dict):
+            raise TypeError("not a JSON object")
+        return decoded
+
+    @property
+    def id(self) -> Digest:
+        """The image ID: the digest of the configuration's bytes."""
+        return digest(self.raw)
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        """The digests of the uncompressed layers, oldest first."""
+        return tuple(self.mapping["rootfs"]["diff_ids"])
+
+    @property
+    def os(self) -> str:
+        """The operating system that the image is for."""
+        return str(self.mapping.get("os") or "linux")
+
+    @property
+    def platform(self) -> str:
+        """The platform, as `linux/arm64/v8`."""
+        parts = [self.os, str(self.mapping.get("architecture") or "unknown"), str(self.mapping.get("variant") or "")]
+        return "/".join(part for part in parts if part)
+
+    @property
+    def execution(self) -> Mapping[str, Any]:
+        """The `config` member: what a container of the image runs with."""
+        return self.mapping.get("config") or {}
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a container; an entry without `=` has no value, as for the engine."""
+        pairs = (str(entry).partition("=") for entry in self.execution.get("Env") or [])
+        return {name: value for name, _, value in pairs}
+
+    def flattened(self, diff_id: Digest, created_by: str, labels: Mapping[str, str]) -> Config:
+        """Give this configuration with one layer instead of its own.
+
+        `rootfs` names DIFF_ID alone. `history` keeps every line as one of an empty layer and gains a last one, CREATED_BY slimmer,
+        for the layer there is; it bears the image's own `created`, since a clock would give each run another ID. LABELS are added to the
+        image's own. Every other byte stays.
+        """
+        lines = [{**line, "empty_layer": True} for line in self.mapping.get("history") or []]
+        own = {"created_by": created_by, "comment": f"{len(self.diff_ids)} layers flattened into one"}
+        if created := self.mapping.get("created"):
+            own = {"created": created, **own}
+        text = self.raw.decode("utf-8")
+        text = rawjson.replace(text, ("rootfs",), {"type": "layers", "diff_ids": [diff_id]})
+        text = rawjson.replace(text, ("history",), [*lines, own])
+        for name, value in labels.items():
+            text = rawjson.replace(text, ("config", "Labels", name), value)
+        return Config(text.encode("utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer's uncompressed tar and the digest it must have."""
+
+    diff_id: Digest
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that can be read as long as its source is open."""
+
+    reference: str
+    config: Config
+    layers: tuple[Layer, ...]

@@ -1,0 +1,220 @@
+"""Tar entries in and out: what a layer says of a file, and the one way slimmer writes a layer.
+
+Reading keeps what the engine would put on disk: nanoseconds, extended attributes, sparse files, names that are not UTF-8. Writing is
+canonical: unique names, parents first, a link after its target, PAX records only where a ustar header cannot say it, no
+clock and no user names, so that the same files give the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from slimmer.content import ZEROS, Content, Piece
+from slimmer.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+BLOCK = 512
+END_OF_ARCHIVE = 2 * BLOCK
+_XATTR = "SCHILY.xattr."
+_NANOSECONDS = 1_000_000_000
+
+
+class Kind(Enum):
+    """What an inode is, with the tar type that says so."""
+
+    FILE = tarfile.REGTYPE
+    DIRECTORY = tarfile.DIRTYPE
+    SYMLINK = tarfile.SYMTYPE
+    CHARACTER = tarfile.CHRTYPE
+    BLOCK = tarfile.BLKTYPE
+    FIFO = tarfile.FIFOTYPE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inode:
+    """A file of whatever kind, without its names: hard links are names of one Inode, so it is compared by identity.
+
+    `mtime` is in nanoseconds since the epoch. User and group names are left behind: the engine goes by number, and a name says
+    only what the building machine called it.
+    """
+
+    kind: Kind
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    content: Content | None = None
+    target: str = ""
+    device: tuple[int, int] = (0, 0)
+    xattrs: Mapping[str, bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the engine counts for it: a file's content, a symlink's target, nothing for the rest (moby's directory.Size)."""
+        if self.content is not None:
+            return self.content.size
+        return len(self.target.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a layer: a path and its inode, or the path of the file it is a hard link to."""
+
+    path: str
+    inode: Inode | None
+    link_to: str = ""
+
+
+def read_layer(content: Content, name: str) -> Iterator[Entry]:
+    """Give the entries of an uncompressed layer tar in its own order; their contents stay where they lie.
+
+    Paths are relative to the root, without `.` or a leading `/`; the root itself is the empty path. Raises SourceError, with
+    NAME of the layer, for what is no tar, for a path that climbs out of the root and for types that no layer may hold.
+    """
+    try:
+        with tarfile.open(fileobj=content.open(), mode="r:", errorlevel=2) as tar:
+            while member := tar.next():
+                tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
+                yield _entry(member, content, name)
+    except (tarfile.TarError, EOFError, UnicodeError) as error:
+        raise SourceError(f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again") from error
+
+
+def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
+    path = normal_path(member.name, layer)
+    if member.islnk():
+        return Entry(path, None, normal_path(member.linkname, layer))
+    if member.isreg():
+        kind = Kind.FILE
+    else:
+        try:
+            kind = Kind(member.type)
+        except ValueError:
+            raise SourceError(f"layer {layer} holds {path!r} of tar type {member.type!r}, which no container image may hold") from None
+    xattrs = {
+        key.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
+        for key, value in member.pax_headers.items()
+        if key.startswith(_XATTR)
+    }
+    inode = Inode(
+        kind=kind,
+        mode=member.mode & 0o7777,
+        uid=member.uid,
+        gid=member.gid,
+        mtime=_nanoseconds(member, path, layer),
+        content=_file_content(member, content, path, layer) if kind is Kind.FILE else None,
+        target=member.linkname if kind is Kind.SYMLINK else "",
+        device=(member.devmajor, member.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else (0, 0),
+        xattrs=xattrs or None,
+    )
+    return Entry(path, inode)
+
+
+def normal_path(name: str, layer: str) -> str:
+    """Give NAME as a path below the root: absolute names and `./x` are usual, `..` is refused with SourceError."""
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise SourceError(f"layer {layer} holds {name!r}, which climbs out of the root; an image like this is not slimmed")
+    return "/".join(parts)
+
+
+def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
+    text = member.pax_headers.get("mtime")
+    if text is None:
+        return int(member.mtime) * _NANOSECONDS
+    # tarfile makes a float of it, which holds no nanoseconds of this century.
+    parts = re.fullmatch(r"(-?)(\d+)(?:\.(\d*))?", text)
+    if parts is None:
+        raise SourceError(f"layer {layer} gives {path!r} the modification time {text!r}, which is no number")
+    sign, seconds, fraction = parts.groups()
+    value = int(seconds) * _NANOSECONDS + int((fraction or "").ljust(9, "0")[:9])
+    return -value if sign else value
+
+
+def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: str) -> Content:
+    start = member.offset_data
+    if member.sparse is None:  # type: ignore[attr-defined] # set for GNU and for PAX sparse files
+        if start + member.size > content.size:
+            raise SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
+        return content.slice(start, start + member.size)
+    pieces: list[Piece] = []
+    position = 0
+    for offset, length in member.sparse:  # type: ignore[attr-defined]
+        pieces.append(Piece(ZEROS, 0, offset - position))
+        pieces.extend(content.slice(start, start + length).pieces)
+        start += length
+        position = offset + length
+    pieces.append(Piece(ZEROS, 0, member.size - position))
+    if any(piece.length < 0 for piece in pieces):
+        raise SourceError(f"layer {layer} holds {path!r} with a sparse map that does not add up")
+    return Content(pieces)
+
+
+def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
+    """Give the tar header of an inode under PATH, or of a hard link to LINK_TO; what it declares is the inode's own size.
+
+    Every header is made from nothing. An edited TarInfo would keep the old PAX `size` record, and the entry behind it would vanish.
+    """
+    member = tarfile.TarInfo()
+    member.type = inode.kind.value if link_to is None else tarfile.LNKTYPE
+    member.name = path or "."
+    member.linkname = inode.target if link_to is None else link_to
+    member.mode = inode.mode
+    member.uid = inode.uid
+    member.gid = inode.gid
+    seconds, fraction = divmod(inode.mtime, _NANOSECONDS)
+    member.mtime = seconds
+    member.pax_headers = {}
+    if fraction or seconds < 0:
+        member.pax_headers["mtime"] = _decimal(inode.mtime)
+    if link_to is None:
+        member.size = inode.content.size if inode.content is not None else 0
+        member.devmajor, member.devminor = inode.device
+        for key, value in sorted((inode.xattrs or {}).items()):
+            member.pax_headers[_XATTR + key] = value.decode("utf-8", "surrogateescape")
+    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _decimal(nanoseconds: int) -> str:
+    whole, fraction = divmod(abs(nanoseconds), _NANOSECONDS)
+    text = f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+    return f"-{text}" if nanoseconds < 0 else text
+
+
+def padding(size: int) -> bytes:
+    """Give the zeros that fill SIZE bytes up to a whole block."""
+    return bytes(-size % BLOCK)
+
+
+def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
+    """Give each entry with the path it is a hard link to, or None for the first name of an inode, which carries the data."""
+    first: dict[int, str] = {}
+    for path, inode in entries:
+        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(id(inode))
+        first.setdefault(id(inode), path)
+
+
+def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
+    """Give the exact length in bytes of what `layer_chunks` writes for the same entries."""
+    total = END_OF_ARCHIVE
+    for path, inode, link_to in named(entries):
+        total += len(header(path, inode, link_to))
+        if link_to is None and inode.content is not None:
+            total += inode.content.size + len(padding(inode.content.size))
+    return total
+
+
+def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
+    """Give the layer tar of the entries, which come in canonical order, piece by piece."""
+    for path, inode, link_to in named(entries):
+        yield header(path, inode, link_to)
+        if link_to is None and inode.content is not None:
+            yield from inode.content.chunks()
+            yield padding(inode.content.size)
+    yield bytes(END_OF_ARCHIVE)

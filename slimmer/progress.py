@@ -1,0 +1,42 @@
+"""How the work says how far it is, without knowing who listens."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+class Stage(Protocol):
+    """A piece of work under way."""
+
+    def advance(self, amount: int) -> None:
+        """Say that AMOUNT more is done, in the unit of the stage."""
+
+
+class Progress(Protocol):
+    """Whoever listens: bars, plain lines or nobody."""
+
+    def stage(self, name: str, total: int | None, unit: str = "B") -> AbstractContextManager[Stage]:
+        """Begin a piece of work of TOTAL units: `B` for bytes, or a noun. None when nobody knows how much it is."""
+
+    def note(self, text: str) -> None:
+        """Say one sentence that matters now."""
+
+
+class Silence:
+    """Nobody listens."""
+
+    @contextmanager
+    def stage(self, name: str, total: int | None, unit: str = "B") -> Iterator[Silence]:  # noqa: ARG002 - nobody asks
+        """Begin a piece of work."""
+        yield self
+
+    def advance(self, amount: int) -> None:
+        """Hear of progress."""
+
+    def note(self, text: str) -> None:
+        """Hear a sentence."""
