@@ -1,7 +1,7 @@
 """Bytes that lie somewhere: a file's content as a list of places, never as one block in memory.
 
-A layer's files stay where the source has them. Slimming a library yields a new Content over the same places, less the dead
-ranges, so that nothing is copied before the result is written.
+A layer's files stay where the source has them. Slimming a library yields a new Content over the same places, less the
+dead ranges, so that nothing is copied before the result is written.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ class Content:
     def overlaid(self, offset: int, data: bytes) -> Content:
         """Give this content with DATA in place of what lies at OFFSET; it must fit."""
         stop = offset + len(data)
-        return Content([*self.slice(0, offset).pieces, Piece(Bytes(data), 0, len(data)), *self.slice(stop, self.size).pieces])
+        return Content(
+            [*self.slice(0, offset).pieces, Piece(Bytes(data), 0, len(data)), *self.slice(stop, self.size).pieces]
+        )
 
     def differs(self, other: Content) -> bool:
         """Say whether the two differ in any byte.

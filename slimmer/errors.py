@@ -35,4 +35,4 @@ class DestinationError(SlimmerError):
 
 
 class ElfError(SlimmerError):
-    """An object's bytes are not a well-formed ELF; never ends a run: the file is kept as it is, with this as its reason."""
+    """An object's bytes are not a well-formed ELF. Never ends a run: the file is kept, with this as its reason."""

@@ -27,7 +27,7 @@ def digest(data: bytes) -> Digest:
 
 @dataclass(frozen=True)
 class Config:
-    """An image's configuration (OCI image specification, config.md), kept raw: what slimmer does not know it does not touch."""
+    """An image's configuration (OCI image specification, config.md), kept raw: the unknown is not touched."""
 
     raw: bytes
 
@@ -87,9 +87,9 @@ class Config:
     def flattened(self, diff_id: Digest, created_by: str, labels: Mapping[str, str]) -> Config:
         """Give this configuration with one layer instead of its own.
 
-        `rootfs` names DIFF_ID alone. `history` keeps every line as one of an empty layer and gains a last one, CREATED_BY slimmer,
-        for the layer there is; it bears the image's own `created`, since a clock would give each run another ID. LABELS are added to the
-        image's own. Every other byte stays.
+        `rootfs` names DIFF_ID alone. `history` keeps every line as one of an empty layer and gains a last one,
+        CREATED_BY slimmer, for the layer there is; it bears the image's own `created`, since a clock would give each
+        run another ID. LABELS are added to the image's own. Every other byte stays.
         """
         lines = [{**line, "empty_layer": True} for line in self.mapping.get("history") or []]
         own = {"created_by": created_by, "comment": f"{len(self.diff_ids)} layers flattened into one"}

@@ -1,8 +1,8 @@
 """Tar entries in and out: what a layer says of a file, and the one way slimmer writes a layer.
 
-Reading keeps what the engine would put on disk: nanoseconds, extended attributes, sparse files, names that are not UTF-8. Writing is
-canonical: unique names, parents first, a link after its target, PAX records only where a ustar header cannot say it, no
-clock and no user names, so that the same files give the same bytes on every machine.
+Reading keeps what the engine would put on disk: nanoseconds, extended attributes, sparse files, names that are not
+UTF-8. Writing is canonical: unique names, parents first, a link after its target, PAX records only where a ustar
+header cannot say it, no clock and no user names, so that the same files give the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Kind(Enum):
 class Inode:
     """A file of whatever kind, without its names: hard links are names of one Inode, so it is compared by identity.
 
-    `mtime` is in nanoseconds since the epoch. User and group names are left behind: the engine goes by number, and a name says
-    only what the building machine called it.
+    `mtime` is in nanoseconds since the epoch. User and group names are left behind: the engine goes by number, and a
+    name says only what the building machine called it.
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ class Inode:
 
     @property
     def size(self) -> int:
-        """Bytes that the engine counts for it: a file's content, a symlink's target, nothing for the rest (moby's directory.Size)."""
+        """Bytes that the engine counts for it (moby's directory.Size): content, a symlink's target, or nothing."""
         if self.content is not None:
             return self.content.size
         return len(self.target.encode("utf-8", "surrogateescape"))
@@ -74,8 +74,9 @@ class Entry:
 def read_layer(content: Content, name: str) -> Iterator[Entry]:
     """Give the entries of an uncompressed layer tar in its own order; their contents stay where they lie.
 
-    Paths are relative to the root, without `.` or a leading `/`; the root itself is the empty path. Raises SourceError, with
-    NAME of the layer, for what is no tar, for a path that climbs out of the root and for types that no layer may hold.
+    Paths are relative to the root, without `.` or a leading `/`; the root itself is the empty path. Raises
+    SourceError, with NAME of the layer, for what is no tar, for a path that climbs out of the root and for types that
+    no layer may hold.
     """
     try:
         with tarfile.open(fileobj=content.open(), mode="r:", errorlevel=2) as tar:
@@ -83,7 +84,9 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
                 tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
                 yield _entry(member, content, name)
     except (tarfile.TarError, EOFError, UnicodeError) as error:
-        raise SourceError(f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again") from error
+        raise SourceError(
+            f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again"
+        ) from error
 
 
 def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
@@ -96,7 +99,9 @@ def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
         try:
             kind = Kind(member.type)
         except ValueError:
-            raise SourceError(f"layer {layer} holds {path!r} of tar type {member.type!r}, which no container image may hold") from None
+            raise SourceError(
+                f"layer {layer} holds {path!r} of tar type {member.type!r}, which no container image may hold"
+            ) from None
     xattrs = {
         key.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
         for key, value in member.pax_headers.items()
@@ -120,7 +125,9 @@ def normal_path(name: str, layer: str) -> str:
     """Give NAME as a path below the root: absolute names and `./x` are usual, `..` is refused with SourceError."""
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
-        raise SourceError(f"layer {layer} holds {name!r}, which climbs out of the root; an image like this is not slimmed")
+        raise SourceError(
+            f"layer {layer} holds {name!r}, which climbs out of the root; an image like this is not slimmed"
+        )
     return "/".join(parts)
 
 
@@ -139,13 +146,14 @@ def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
 
 def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: str) -> Content:
     start = member.offset_data
-    if member.sparse is None:  # type: ignore[attr-defined] # set for GNU and for PAX sparse files
+    sparse: list[tuple[int, int]] | None = getattr(member, "sparse", None)  # set for GNU and for PAX sparse files
+    if sparse is None:
         if start + member.size > content.size:
             raise SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
         return content.slice(start, start + member.size)
     pieces: list[Piece] = []
     position = 0
-    for offset, length in member.sparse:  # type: ignore[attr-defined]
+    for offset, length in sparse:
         pieces.append(Piece(ZEROS, 0, offset - position))
         pieces.extend(content.slice(start, start + length).pieces)
         start += length
@@ -157,9 +165,10 @@ def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: s
 
 
 def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
-    """Give the tar header of an inode under PATH, or of a hard link to LINK_TO; what it declares is the inode's own size.
+    """Give the tar header of an inode under PATH, with the inode's own size, or of a hard link to LINK_TO.
 
-    Every header is made from nothing. An edited TarInfo would keep the old PAX `size` record, and the entry behind it would vanish.
+    Every header is made from nothing. An edited TarInfo would keep the old PAX `size` record, and the entry behind it
+    would vanish.
     """
     member = tarfile.TarInfo()
     member.type = inode.kind.value if link_to is None else tarfile.LNKTYPE
@@ -193,7 +202,7 @@ def padding(size: int) -> bytes:
 
 
 def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
-    """Give each entry with the path it is a hard link to, or None for the first name of an inode, which carries the data."""
+    """Give each entry with the path it is a hard link to; None for an inode's first name, which carries the data."""
     first: dict[int, str] = {}
     for path, inode in entries:
         yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(id(inode))

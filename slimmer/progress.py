@@ -27,6 +27,14 @@ class Progress(Protocol):
         """Say one sentence that matters now."""
 
 
+def watched(chunks: Iterator[bytes], progress: Progress, name: str, total: int) -> Iterator[bytes]:
+    """Give the chunks, as a stage of TOTAL bytes that lasts from the first to the last."""
+    with progress.stage(name, total) as stage:
+        for chunk in chunks:
+            stage.advance(len(chunk))
+            yield chunk
+
+
 class Silence:
     """Nobody listens."""
 

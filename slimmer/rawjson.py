@@ -1,7 +1,8 @@
 """Change single keys of a JSON object and leave every other byte as it was.
 
-An image's configuration is identified by the digest of its bytes, and engines keep keys that no specification names. Decoding and
-encoding it anew would rewrite escapes, number forms and repeated keys; cutting out a value's own bytes rewrites nothing else.
+An image's configuration is identified by the digest of its bytes, and engines keep keys that no specification names.
+Decoding and encoding it anew would rewrite escapes, number forms and repeated keys; cutting out a value's own bytes
+rewrites nothing else.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ def members(text: str, start: int = 0) -> list[Member]:
 
 
 def replace(text: str, path: tuple[str, ...], value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Give TEXT with the value at PATH replaced; a key that is missing, or null on the way, is added as the last of its object."""
+    """Give TEXT with the value at PATH replaced.
+
+    A key that is missing is added as the last of its object; a null on the way becomes an object.
+    """
     key, *rest = path
     found = members(text)
     # A repeated key counts the last time, for Go as for Python.

@@ -1,7 +1,8 @@
 """The root file system that an image's layers add up to, without extracting anything.
 
-Layers are applied oldest first, and a hard link is bound to its file within the layer that makes it, at that moment. Both
-matter: a later layer may replace or delete the path that a link was made to, and the link must keep the old content.
+Layers are applied oldest first, and a hard link is bound to its file within the layer that makes it, at that moment.
+Both matter: a later layer may replace or delete the path that a link was made to, and the link must keep the old
+content.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 
 
 class Rootfs:
-    """Every path of an image with its inode, in canonical order: parents first, names of one directory by code point."""
+    """Every path of an image with its inode, in canonical order: parents first, siblings by code point."""
 
     def __init__(self, inodes: Mapping[str, Inode]) -> None:
         self._inodes = dict(inodes)
@@ -59,8 +60,18 @@ class Rootfs:
                     self._children.setdefault(parent, []).append(name)
         return self._children.get(directory, [])
 
+    def below(self, path: str) -> Iterator[str]:
+        """Give PATH and every path below it; nothing when it is not there."""
+        if path in self._inodes:
+            pending = [path]
+            while pending:
+                current = pending.pop()
+                yield current
+                prefix = f"{current}/" if current else ""
+                pending.extend(prefix + name for name in reversed(self.children(current)))
+
     def resolve(self, path: str) -> str | None:
-        """Give the path that PATH leads to when every symlink is followed inside this root; None when there is nothing."""
+        """Give the path that PATH leads to, every symlink followed inside this root; None when there is nothing."""
         pending = path.split("/")[::-1]
         done: list[str] = []
         followed = 0
@@ -154,8 +165,8 @@ def _apply(root: _Node, layer: str, entries: list[Entry]) -> None:
         inode_or_none = own.get(entry.link_to) or _inode_at(root, entry.link_to)
         if inode_or_none is None or inode_or_none.kind is Kind.DIRECTORY:
             raise SourceError(
-                f"layer {layer} holds {entry.path!r} as a hard link to {entry.link_to!r}, which is no file of the image; "
-                "the image is damaged, build or pull it again"
+                f"layer {layer} holds {entry.path!r} as a hard link to {entry.link_to!r}, "
+                "which is no file of the image; the image is damaged, build or pull it again"
             )
         own[entry.path] = inode_or_none
         _place(root, entry.path, inode_or_none)
@@ -197,7 +208,7 @@ def _place(root: _Node, path: str, inode: Inode) -> None:
     for part in parents:
         child = node.children.get(part)
         if child is None or not child.is_directory:
-            # A parent that no layer names: the engine makes it so (moby's archive.go), and a directory hides what it takes the place of.
+            # A parent that no layer names: the engine makes it (moby's archive.go), and it hides what stood there.
             child = node.children[part] = _Node(None)
         node = child
     existing = node.children.get(name)

@@ -1,7 +1,7 @@
 """The proof: what must hold between an object and its slimmed self for every program that loads it to behave the same.
 
-The clauses read both objects afresh and know nothing of how the new one was made. Each says which breakage it stops; all of those
-were seen with a strip program that exited 0.
+The clauses read both objects afresh and know nothing of how the new one was made. Each says which breakage it stops;
+all of those were seen with a strip program that exited 0.
 """
 
 from __future__ import annotations
@@ -38,22 +38,24 @@ def violations(before: Content, after: Content) -> list[str]:
 
 
 def _header(old: Object, new: Object) -> Iterator[str]:
-    """The object says the same of itself; only the two tables may lie elsewhere.
+    """Give a violation unless the object says the same of itself; only the two tables may lie elsewhere.
 
-    A changed entry point or type starts another program; a changed count would hide a segment (eu-strip on e_phnum 0xffff).
+    A changed entry point or type starts another program; a changed count would hide a segment (eu-strip on e_phnum
+    0xffff).
     """
     if replace(old.header, phoff=0, shoff=0) != replace(new.header, phoff=0, shoff=0):
         yield "its ELF header changed"
 
 
 def _segments(old: Object, new: Object) -> Iterator[str]:
-    """Every segment maps the same bytes to the same addresses.
+    """Give each segment that does not map the same bytes to the same addresses.
 
     - All fields but p_offset are the same: GNU strip 2.40 on a section-less PT_LOAD rewrites its sizes.
-    - p_offset moves by whole multiples of p_align: else ld.so says "ELF load command address/offset not page-aligned" (numpy 2 after
-      GNU strip 2.40).
-    - The bytes are the same: GNU strip 2.40 and eu-strip overwrite or unmap code of BOLT-ed libraries, patchelf-ed executables lose
-      .dynstr. With the dynamic segment's bytes go its needed libraries, soname, runpath, symbols and versions.
+    - p_offset moves by whole multiples of p_align: else ld.so says "ELF load command address/offset not page-aligned"
+      (numpy 2 after GNU strip 2.40).
+    - The bytes are the same: GNU strip 2.40 and eu-strip overwrite or unmap code of BOLT-ed libraries, patchelf-ed
+      executables lose .dynstr. With the dynamic segment's bytes go its needed libraries, soname, runpath, symbols and
+      versions.
     """
     for index, (was, now) in enumerate(zip(old.segments, new.segments, strict=True)):
         if replace(was, offset=0) != replace(now, offset=0):
@@ -84,10 +86,10 @@ def _masked(elf: Object, offset: int, length: int) -> Content:
 
 
 def _sections(old: Object, new: Object) -> Iterator[str]:
-    """Every section is as it was, or gone and on the list of what may go.
+    """Give each section that is neither as it was nor gone and on the list of what may go.
 
-    Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`. An index that shifts
-    makes symbols name another section: GNU strip does that to a quarter of all wheels' libraries.
+    Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`. An index
+    that shifts makes symbols name another section: GNU strip does that to a quarter of all wheels' libraries.
     """
     may_go = removable(old)
     for was, now in zip(old.sections, new.sections, strict=True):
@@ -115,9 +117,10 @@ def _moved_with_a_segment(old: Object, new: Object, was: Section, now: Section) 
 
 
 def _tail(old: Object) -> Iterator[str]:
-    """Nothing was appended to the object that a program might look for there (a zip archive, an AppImage): strip programs drop it.
+    """Give a violation when something was appended that a program might look for there.
 
-    One byte is patchelf's: every file that it wrote ends with one that no header knows.
+    Strip programs drop it: a zip archive, an AppImage's file system. One byte is patchelf's: every file that it wrote
+    ends with one that no header knows.
     """
     if old.content.size > old.end + 1:
         yield f"{old.content.size - old.end} bytes are appended to it, which no header knows"

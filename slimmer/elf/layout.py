@@ -1,9 +1,9 @@
 """Rewrite an ELF object without its dead file ranges, moving no virtual address.
 
-No program that writes ELF files is asked to: every one of them breaks some wheel and exits 0. Nothing is laid out anew here. The
-ranges that only removed sections cover go; what remains closes up by whole multiples of the alignment of the segments in it, so every
-segment keeps p_offset congruent to p_vaddr and every loaded byte its address. A removed section's header becomes SHT_NULL, so that no
-section index shifts: symbols name sections by index.
+No program that writes ELF files is asked to: every one of them breaks some wheel and exits 0. Nothing is laid out
+anew here. The ranges that only removed sections cover go; what remains closes up by whole multiples of the alignment
+of the segments in it, so every segment keeps p_offset congruent to p_vaddr and every loaded byte its address. A
+removed section's header becomes SHT_NULL, so that no section index shifts: symbols name sections by index.
 """
 
 from __future__ import annotations
@@ -39,18 +39,20 @@ class _Island:
 def without_dead_ranges(elf: Object) -> Content | None:
     """Give the object without the sections that it can spare, or None when there are none.
 
-    Nothing is copied: the result refers to the places of the original's bytes. It is not to be used before contract.py has
-    found no violation in it.
+    Nothing is copied: the result refers to the places of the original's bytes. It is not to be used before
+    contract.py has found no violation in it.
     """
     gone = removable(elf)
     if not gone:
         return None
-    if elf.segments and elf.header.phoff < elf.header.ehsize or elf.header.ehsize < len(elf.header.pack(elf.form)):
+    if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
         raise ElfError("the ELF header and the program headers overlap")
     islands = _place(elf, _islands(elf, gone))
     segments = [_moved_segment(segment, islands) for segment in elf.segments]
     table_start = _align(islands[-1].new_start + islands[-1].stop - islands[-1].start, _TABLE_ALIGN)
-    header = replace(elf.header, phoff=_moved(elf.header.phoff, islands) if elf.segments else elf.header.phoff, shoff=table_start)
+    header = replace(
+        elf.header, phoff=_moved(elf.header.phoff, islands) if elf.segments else elf.header.phoff, shoff=table_start
+    )
     body = _body(elf.content, islands, table_start).overlaid(0, header.pack(elf.form))
     if elf.segments:
         body = body.overlaid(header.phoff, b"".join(segment.pack(elf.form) for segment in segments))
@@ -110,15 +112,17 @@ def _subtract(ranges: list[Range], holes: list[Range]) -> list[Range]:
 def _widened(content: Content, dead: list[Range], live: list[Range]) -> list[Range]:
     """Give the dead ranges with the padding beside them.
 
-    Bytes that no header owns go only when they are zeros next to a dead range: alignment that nothing needs any more. Other
-    unowned bytes may mean something to somebody and stay.
+    Bytes that no header owns go only when they are zeros next to a dead range: alignment that nothing needs any more.
+    Other unowned bytes may mean something to somebody and stay.
     """
     unowned = _subtract(_subtract([(0, content.size)], live), dead)
     edges = {edge for pair in dead for edge in pair}
     padding = [
         (start, stop)
         for start, stop in unowned
-        if (start in edges or stop in edges) and stop - start <= _MAX_PADDING and not any(content.read_at(start, stop - start))
+        if (start in edges or stop in edges)
+        and stop - start <= _MAX_PADDING
+        and not any(content.read_at(start, stop - start))
     ]
     return _union([*dead, *padding])
 
@@ -139,7 +143,7 @@ def _alignment(elf: Object, start: int, stop: int) -> int:
     align = _TABLE_ALIGN
     for segment in elf.segments:
         # An empty segment's p_offset must stay congruent too (numpy's OpenBLAS has such; GNU strip 2.40 breaks them).
-        if segment.offset < stop and segment.offset + segment.filesz > start or start <= segment.offset < stop:
+        if (segment.offset < stop and segment.offset + segment.filesz > start) or start <= segment.offset < stop:
             align = max(align, _segment_alignment(segment))
     for section in elf.sections:
         if start <= section.offset < stop:
@@ -168,7 +172,7 @@ def _moved(offset: int, islands: list[_Island]) -> int:
 def _moved_segment(segment: Segment, islands: list[_Island]) -> Segment:
     offset = _moved(segment.offset, islands)
     if offset < 0 or (segment.filesz == 0 and segment.align > 1 and (offset - segment.offset) % segment.align):
-        # Empty, and amid what is gone: any place congruent to the old one does, and the old one modulo the alignment is.
+        # Empty, and amid what is gone: any place congruent to the old one does.
         offset = segment.offset % max(segment.align, 1)
     return replace(segment, offset=offset)
 

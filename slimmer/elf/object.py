@@ -1,7 +1,8 @@
-"""What an ELF object's headers say: both classes, both byte orders, every bound checked (System V gABI, chapters 4 and 5).
+"""What an ELF object's headers say: both classes, both byte orders, every bound checked.
 
-A file in an image may be damaged or hostile. Whatever is not well formed raises ElfError with one sentence; nothing is read outside
-the file, and no table longer than a format limit is held.
+The format is that of the System V gABI, chapters 4 and 5. A file in an image may be damaged or hostile. Whatever is
+not well formed raises ElfError with one sentence; nothing
+is read outside the file, and no table longer than a format limit is held.
 """
 
 from __future__ import annotations
@@ -187,7 +188,9 @@ def parse(content: Content) -> Object:
     shstrndx = header.shstrndx
     if shstrndx == _SHN_XINDEX and sections:
         shstrndx = sections[0].link
-    return Object(content, form, header, _segments(content, form, header), _with_names(content, sections, shstrndx), shstrndx)
+    return Object(
+        content, form, header, _segments(content, form, header), _with_names(content, sections, shstrndx), shstrndx
+    )
 
 
 def _exactly(content: Content, offset: int, length: int, what: str) -> bytes:
@@ -204,7 +207,7 @@ def _segments(content: Content, form: Format, header: Header) -> tuple[Segment, 
     if header.phentsize != form.segment.size:
         raise ElfError(f"program headers of {header.phentsize} bytes")
     table = _exactly(content, header.phoff, header.phnum * form.segment.size, "program header table")
-    segments = []
+    segments: list[Segment] = []
     for fields in form.segment.iter_unpack(table):
         if form.bits == 64:
             segment = Segment(*fields)

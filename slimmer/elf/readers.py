@@ -1,8 +1,8 @@
 """What two libraries that share no code with slimmer, or with each other, read from an object and its slimmed self.
 
-If slimmer misread a header the same way when it wrote and when it proved, these two would notice. Both only read: LIEF is known to
-break files that it writes. LIEF holds the whole object in memory several times over, so it is asked only about objects up to
-LIEF_LIMIT bytes; pyelftools reads what it is asked for.
+If slimmer misread a header the same way when it wrote and when it proved, these two would notice. Both only read:
+LIEF is known to break files that it writes. LIEF holds the whole object in memory several times over, so it is asked
+only about objects up to LIEF_LIMIT bytes; pyelftools reads what it is asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from slimmer.content import Content
 
 LIEF_LIMIT = 16 << 20
-_LINKED = {"SHT_DYNSYM", "SHT_STRTAB", "SHT_GNU_versym", "SHT_GNU_verdef", "SHT_GNU_verneed", "SHT_GNU_HASH", "SHT_HASH"}
+_LINKED = {
+    "SHT_DYNSYM",
+    "SHT_STRTAB",
+    "SHT_GNU_versym",
+    "SHT_GNU_verdef",
+    "SHT_GNU_verneed",
+    "SHT_GNU_HASH",
+    "SHT_HASH",
+}
 
 
 def disagreements(before: Content, after: Content, lief_limit: int = LIEF_LIMIT) -> list[str]:
@@ -37,13 +45,25 @@ def disagreements(before: Content, after: Content, lief_limit: int = LIEF_LIMIT)
     return found
 
 
-# pyelftools has no single error for a damaged object: it lets those of its struct reader and of Python's own types through.
-_UNREADABLE = (ELFError, ConstructError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, EOFError)
+# pyelftools has no single error for a damaged object: those of its struct reader and of Python's types come through.
+_UNREADABLE = (
+    ELFError,
+    ConstructError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+)
 
 
 def _pyelftools(content: Content) -> dict[str, Any]:
     elf = ELFFile(content.open())
-    facts: dict[str, Any] = {"file header": [value for key, value in elf.header.items() if key not in {"e_phoff", "e_shoff"}]}
+    facts: dict[str, Any] = {
+        "file header": [value for key, value in elf.header.items() if key not in {"e_phoff", "e_shoff"}]
+    }
     for segment in elf.iter_segments():
         if isinstance(segment, DynamicSegment):
             facts["dynamic table"] = [
@@ -73,11 +93,18 @@ def _lief(content: Content) -> dict[str, Any]:
         "needed libraries": list(elf.libraries),
         "dynamic table": [(int(entry.tag), entry.value) for entry in elf.dynamic_entries],
         "dynamic symbols": [
-            (symbol.name, symbol.value, symbol.size, symbol.shndx, str(symbol.symbol_version)) for symbol in elf.dynamic_symbols
+            (symbol.name, symbol.value, symbol.size, symbol.shndx, str(symbol.symbol_version))
+            for symbol in elf.dynamic_symbols
         ],
         "entry point": elf.entrypoint,
         "program headers": [
-            (int(segment.type), segment.virtual_address, segment.virtual_size, int(segment.flags), segment.physical_size)
+            (
+                int(segment.type),
+                segment.virtual_address,
+                segment.virtual_size,
+                int(segment.flags),
+                segment.physical_size,
+            )
             for segment in elf.segments
         ],
     }

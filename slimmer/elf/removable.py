@@ -1,7 +1,8 @@
 """Which sections `strip --strip-unneeded` takes out of a shared object, and which of them this object can spare.
 
-A section that is not on this list survives byte for byte, whatever it is: a PyInstaller payload (`pydata`), Rust metadata
-(`.rustc`) and `.gnu_debuglink` are not loaded either, and programs need them (hazards: eu-strip removes all three, exit 0).
+A section that is not on this list survives byte for byte, whatever it is: a PyInstaller payload (`pydata`), Rust
+metadata (`.rustc`) and `.gnu_debuglink` are not loaded either, and programs need them (hazards: eu-strip removes all
+three, exit 0).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _DEBUG = re.compile(r"\.z?debug_.*|\.debug|\.gnu\.debuglto_.*|\.stab.*|\.line|\.
 def removable(elf: Object) -> frozenset[int]:
     """Give the indices of the sections that can go: symbol tables, debug information and the relocations of those.
 
-    A section that a survivor refers to stays: the symbols of relocations that the linker was told to keep (`--emit-relocs`), or a
-    string table that also holds the section names, as LLVM's linker may write it.
+    A section that a survivor refers to stays: the symbols of relocations that the linker was told to keep
+    (`--emit-relocs`), or a string table that also holds the section names, as LLVM's linker may write it.
     """
     gone = {section.index for section in elf.sections if _is_listed(section)}
     gone |= {
@@ -39,7 +40,13 @@ def removable(elf: Object) -> frozenset[int]:
     gone.discard(elf.shstrndx)
     gone.discard(0)
     # Whatever a survivor refers to survives, and what that refers to as well.
-    while needed := {index for section in elf.sections if section.index not in gone for index in _references(section) if index in gone}:
+    while needed := {
+        index
+        for section in elf.sections
+        if section.index not in gone
+        for index in _references(section)
+        if index in gone
+    }:
         gone -= needed
     return frozenset(gone)
 

@@ -1,0 +1,68 @@
+"""The checks, one per file. A check is a module of this package with a constant `check`; it is found by being there.
+
+Each looks at the original and at the slimmed image and compares: what was broken before is not blamed on slimming,
+and what worked must work the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from slimmer.engine import Completed
+    from slimmer.image import Config
+    from slimmer.rootfs import Rootfs
+
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found: PASSED, FAILED or SKIPPED, what each image showed, and why, where that needs saying."""
+
+    status: str
+    original: str = ""
+    slimmed: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An image under examination: its ID in the engine, files and configuration, and what the engine says of it."""
+
+    id: str
+    rootfs: Rootfs
+    config: Config
+    inspected: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two images, and how to run a command in either: `run(subject, command, time_limit_in_seconds)`."""
+
+    original: Subject
+    slimmed: Subject
+    run: Callable[[Subject, Sequence[str], int], Completed]
+
+
+class Check(Protocol):
+    """One thing that must be the same in both images."""
+
+    name: str
+    summary: str
+
+    def examine(self, pair: Pair) -> Verdict:
+        """Look at both images and say whether it is."""
+
+
+def discover() -> tuple[Check, ...]:
+    """Give every check, by name."""
+    found = (module for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in found)
+    checks: list[Check] = [module.check for module in modules if hasattr(module, "check")]
+    return tuple(sorted(checks, key=lambda check: check.name))

@@ -1,0 +1,57 @@
+"""The image's own Python interpreters, found by the packages that lie beside them, not by its ENTRYPOINT or PATH."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimmer.layer import Kind
+
+if TYPE_CHECKING:
+    from slimmer.rootfs import Rootfs
+
+_PACKAGES = re.compile(r"(?P<prefix>.*?)/?(?P<lib>lib|lib64)/(?P<python>python\d+(\.\d+)?t?)/(site|dist)-packages")
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """An interpreter, and the directory in which it finds a package."""
+
+    path: str
+    packages: str
+
+
+def with_package(rootfs: Rootfs, package: str) -> tuple[list[Interpreter], list[str]]:
+    """Give an interpreter for each place where PACKAGE is installed, and the places for which the image has none."""
+    found: list[Interpreter] = []
+    orphans: list[str] = []
+    for path, inode in rootfs.entries():
+        directory = path.removesuffix(f"/{package}/__init__.py")
+        match = _PACKAGES.fullmatch(directory) if directory != path else None
+        if match is None or inode.kind not in {Kind.FILE, Kind.SYMLINK}:
+            continue
+        # A second directory of the same interpreter (lib and lib64, user site) is tried with it all the same.
+        candidate = next((name for name in _candidates(match) if _is_program(rootfs, name)), None)
+        if candidate is None:
+            orphans.append("/" + directory)
+        else:
+            found.append(Interpreter("/" + candidate, "/" + directory))
+    return found, orphans
+
+
+def _candidates(match: re.Match[str]) -> list[str]:
+    """Give where the interpreter of a package directory may be: first its own prefix, then the distribution's.
+
+    Debian's interpreter lies in /usr/bin and looks into /usr/local/lib/…/dist-packages too.
+    """
+    prefix, python = match["prefix"], match["python"]
+    names = [python, "python3", "python"]
+    own = [f"{prefix}/bin/{name}".lstrip("/") for name in names]
+    return [*own, *(f"{system}/bin/{python}" for system in ("usr", "usr/local"))]
+
+
+def _is_program(rootfs: Rootfs, path: str) -> bool:
+    resolved = rootfs.resolve(path)
+    inode = rootfs.get(resolved) if resolved is not None else None
+    return inode is not None and inode.kind is Kind.FILE and bool(inode.mode & 0o111)

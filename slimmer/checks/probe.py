@@ -1,0 +1,121 @@
+"""Run a probe with an image's own interpreter in both images and compare what it computed.
+
+A probe prints one line, `slimmer-probe: ` and JSON: `about`, facts that must be equal, and `cases`, per name a digest
+of the bytes of the result and its norm, or the error. Libraries may print what they like around it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from slimmer.checks import FAILED, PASSED, SKIPPED, Pair, Subject, Verdict
+from slimmer.checks.interpreters import Interpreter, with_package
+
+if TYPE_CHECKING:
+    from slimmer.engine import Completed
+
+TIME_LIMIT = 300
+"""Seconds that a probe may take in one image; importing a cold CUDA torch takes 30 of them on a slow disk."""
+
+_MARK = "slimmer-probe: "
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a probe said in one image: its facts and cases, or why there are none."""
+
+    said: dict[str, Any] | None
+    trouble: str = ""
+
+
+def compare(pair: Pair, package: str, script: str) -> Verdict:
+    """Run the probe SCRIPT in both images, with every interpreter that has PACKAGE, and compare all results."""
+    interpreters, orphans = with_package(pair.original.rootfs, package)
+    if not interpreters:
+        where = f", only without an interpreter, in {orphans[0]}" if orphans else ""
+        return Verdict(SKIPPED, reason=f"the image has no {package}{where}")
+    source = resources.files("slimmer.checks").joinpath("probes", script).read_text("utf-8")
+    verdicts = [_compare_one(pair, interpreter, source) for interpreter in interpreters]
+    for status in (FAILED, PASSED):
+        chosen = [verdict for verdict in verdicts if verdict.status == status]
+        if chosen:
+            first = chosen[0]
+            more = f" (and {len(chosen) - 1} more interpreters)" if len(chosen) > 1 else ""
+            return Verdict(status, first.original, first.slimmed, first.reason + more)
+    return verdicts[0]
+
+
+def _compare_one(pair: Pair, interpreter: Interpreter, source: str) -> Verdict:
+    original = _ask(pair, pair.original, interpreter, source)
+    if original.said is None:
+        return Verdict(SKIPPED, original.trouble, reason=f"it does not work in the original either: {original.trouble}")
+    slimmed = _ask(pair, pair.slimmed, interpreter, source)
+    shown = _shown(original.said)
+    if slimmed.said is None:
+        return Verdict(
+            FAILED, shown, slimmed.trouble, f"works in the original, not in the slimmed image: {slimmed.trouble}"
+        )
+    problems, inexact = _differences(original.said, slimmed.said)
+    if problems:
+        return Verdict(FAILED, shown, _shown(slimmed.said), "; ".join(problems))
+    count = len(original.said["cases"])
+    exactly = (
+        f"{count} results equal to the bit"
+        if not inexact
+        else f"{count} results equal, {inexact} of them within {_TOLERANCE}"
+    )
+    return Verdict(PASSED, shown, _shown(slimmed.said), f"{exactly}; {_about(original.said)}")
+
+
+def _ask(pair: Pair, subject: Subject, interpreter: Interpreter, source: str) -> _Answer:
+    done = pair.run(subject, [interpreter.path, "-c", source], TIME_LIMIT)
+    if done.status is None:
+        return _Answer(None, f"no answer within {TIME_LIMIT} s")
+    for line in done.stdout.splitlines():
+        if line.startswith(_MARK):
+            try:
+                said = json.loads(line.removeprefix(_MARK))
+            except ValueError:
+                return _Answer(None, "an answer that is cut short")
+            return _Answer(said) if done.status == 0 else _Answer(None, f"exit status {done.status} after the answer")
+    return _Answer(None, _last_words(done))
+
+
+def _last_words(done: Completed) -> str:
+    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return f"exit status {done.status}" + (f": {lines[-1].strip()}" if lines else "")
+
+
+def _differences(original: dict[str, Any], slimmed: dict[str, Any]) -> tuple[list[str], int]:
+    """Give what differs, and how many results are equal only within the tolerance."""
+    problems = [
+        f"{key} was {value}, is {slimmed['about'].get(key)}"
+        for key, value in original["about"].items()
+        if slimmed["about"].get(key) != value
+    ]
+    inexact = 0
+    if original["cases"].keys() != slimmed["cases"].keys():
+        problems.append("another list of results")
+        return problems, inexact
+    for name, was in original["cases"].items():
+        now = slimmed["cases"][name]
+        if was == now:
+            continue
+        if "norm" in was and "norm" in now and math.isclose(was["norm"], now["norm"], rel_tol=_TOLERANCE):
+            inexact += 1
+        elif "error" not in was:
+            problems.append(f"{name}: {now.get('error') or 'another result'}")
+    return problems, inexact
+
+
+def _about(said: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in said["about"].items())
+
+
+def _shown(said: dict[str, Any]) -> str:
+    return json.dumps(said, sort_keys=True)

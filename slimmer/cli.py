@@ -1,0 +1,145 @@
+"""Commands, options and exit codes. The result goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from slimmer import __version__, interrupts, rules
+from slimmer.engine import Engine
+from slimmer.errors import DestinationError, SlimmerError, UsageError
+from slimmer.report import write_json
+from slimmer.slim import CheckFailedError, Options, slim
+from slimmer.summary import render
+from slimmer.terminal import listener
+
+if TYPE_CHECKING:
+    from slimmer.report import Report
+
+_INTERRUPTED = 130
+_EXIT_CODES = """
+\b
+Exit status:
+  0   done
+  1   a fault of slimmer's own
+  2   the command line is wrong
+  3   a check failed; nothing was tagged
+  4   the source image cannot be read
+  5   the result cannot be written
+  130 interrupted; nothing is left behind
+"""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="slimmer", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Slim a built container image, and prove that it still works before anything is tagged."""
+
+
+@commands.command(epilog=_EXIT_CODES)
+@click.argument("image")
+@click.option("-t", "--tag", metavar="REF", help="Name of the result.  [default: IMAGE's own with -slim]")
+@click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
+@click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
+@click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Leave these paths alone (repeatable); * matches / too.")
+@click.option("--no-verify", is_flag=True, help="Run no container. The report says so, loudly.")
+@click.option(
+    "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report; FILE ends in .json.",
+)  # fmt: skip
+@click.option(
+    "--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True,
+    help="Bars on a terminal, lines elsewhere; or always lines; or nothing.",
+)  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and the result only.")
+@click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
+def run(
+    *, image: str, tag: str | None, dry_run: bool, only: tuple[str, ...], skip: tuple[str, ...],
+    exclude: tuple[str, ...], no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Slim IMAGE, verify the result and tag it.
+
+    IMAGE is a name or an ID in the Docker engine, which DOCKER_HOST may name. It is never changed. The ID and the
+    name of the result go to stdout.
+    """
+    for path in reports:
+        _check_report(path)
+    options = Options(image, tag, only, skip, exclude, dry_run=dry_run, verify=not no_verify)
+    try:
+        with Engine.connect() as engine:
+            report = slim(engine, options, listener("none" if quiet else progress))
+    except CheckFailedError as failed:
+        _publish(failed.report, reports, quiet=quiet, verbose=verbose)
+        raise
+    _publish(report, reports, quiet=quiet, verbose=verbose)
+    if report.result is not None:
+        click.echo(f"{report.result.id} {report.result.reference}")
+
+
+@commands.command("rules")
+def list_rules() -> None:
+    """List the rules: what each removes, and whether it is on by default."""
+    found = rules.discover()
+    width = max(len(rule.name) for rule in found)
+    for rule in found:
+        click.echo(f"{rule.name:<{width}}  {'on ' if rule.on_by_default else 'off'}  {rule.summary}")
+
+
+def _check_report(path: Path) -> None:
+    if path.suffix != ".json":
+        raise UsageError(f"--report {path}: this version writes .json reports only")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--report {path}: there is no directory {path.absolute().parent}")
+
+
+def _publish(report: Report, reports: tuple[Path, ...], *, quiet: bool, verbose: bool) -> None:
+    if not quiet:
+        click.echo(render(report, every_change=verbose), err=True, nl=False)
+    for path in reports:
+        try:
+            write_json(report, path)
+        except OSError as error:
+            raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
+
+
+def main() -> NoReturn:
+    """Run the command line; the process ends here, with one sentence for whatever went wrong."""
+    interrupts.install()
+    verbose = "-v" in sys.argv or "--verbose" in sys.argv
+    try:
+        commands.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(UsageError.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; nothing was tagged and nothing is left behind")
+        sys.exit(_INTERRUPTED)
+    except SlimmerError as error:
+        if verbose:
+            traceback.print_exc()
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last boundary: whatever it is becomes a sentence
+        if verbose:
+            traceback.print_exc()
+        _complain(
+            f"a fault of slimmer's own: {type(error).__name__}: {error}; please report it with the output of --verbose"
+        )
+        sys.exit(SlimmerError.exit_code)
+    sys.exit(0)
+
+
+def _complain(sentence: str) -> None:
+    click.echo(f"slimmer: {sentence}", err=True)

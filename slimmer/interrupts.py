@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM as one exception, and moments in which they must wait.
+
+Some calls to the engine cannot be taken back once they are sent: an image that is being registered appears after its
+client has left. In such a moment an interrupt is remembered and raised afterwards, when there is something to clean
+up.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def install() -> None:
+    """Make SIGTERM and SIGHUP interrupt as Ctrl-C does. For the main thread, once."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def held(on_interrupt: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let no interrupt in; raise KeyboardInterrupt at the end when one came. A third one is not held: it ends the wait.
+
+    ON_INTERRUPT is called at the first, to tell the person why nothing happens yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    count = 0
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count == 1 and on_interrupt is not None:
+            on_interrupt()
+        if count > 2:
+            signal.default_int_handler(number, frame)
+
+    before = {
+        number: signal.signal(number, remember) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if count:
+        raise KeyboardInterrupt

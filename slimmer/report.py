@@ -1,0 +1,176 @@
+"""What a run found out, as facts; `as_json` is the contract `slimmer-report/1`. Never prints."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from slimmer import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slimmer.plan import Change, Kept, Plan
+
+SCHEMA = "slimmer-report/1"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """The image as the engine has it; sizes in bytes.
+
+    `size` counts every layer, as `docker image ls` does, `flattened_size` the files that a container sees.
+    """
+
+    reference: str
+    id: str
+    size: int
+    flattened_size: int
+    layers: int
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFacts:
+    """The image that was made; sizes in bytes, as in Estimate."""
+
+    reference: str
+    id: str
+    size: int
+    layer_size: int
+    diff_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the result comes to, known before it is written.
+
+    Bytes of content, each inode counted once, and bytes of the layer's uncompressed tar.
+    """
+
+    size: int
+    layer_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """A check, its verdict and how long it took."""
+
+    name: str
+    status: str
+    original: str
+    slimmed: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What a rule came to."""
+
+    name: str
+    files: int
+    saved: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about a run."""
+
+    source: SourceFacts
+    plan: Plan
+    estimate: Estimate
+    dry_run: bool = False
+    result: ResultFacts | None = None
+    checks: tuple[CheckFacts, ...] = ()
+    unverified: bool = False
+    """Whether the person asked for no checks."""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def saved(self) -> int:
+        """Bytes between the source flattened and the result."""
+        return self.source.flattened_size - self.estimate.size
+
+    @property
+    def rules(self) -> tuple[RuleFacts, ...]:
+        """What each rule came to, the one that saved most first."""
+        facts = []
+        for name in self.plan.rules:
+            changes = [change for change in self.plan.changes if change.rule == name]
+            facts.append(
+                RuleFacts(name, sum(change.files for change in changes), sum(change.saved for change in changes))
+            )
+        return tuple(sorted(facts, key=lambda rule: (-rule.saved, rule.name)))
+
+    @property
+    def kept_by_reason(self) -> list[tuple[str, str, int]]:
+        """Rule, reason and how many paths, the most frequent first."""
+        counted = Counter((kept.rule, kept.reason) for kept in self.plan.kept)
+        return [
+            (rule, reason, count)
+            for (rule, reason), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the report as the contract has it. Sizes are bytes, times seconds."""
+        source, result = self.source, self.result
+        return {
+            "schema": SCHEMA,
+            "slimmer": __version__,
+            "dry_run": self.dry_run,
+            "source": {
+                "reference": source.reference, "id": source.id, "size": source.size,
+                "flattened_size": source.flattened_size, "layers": source.layers, "platform": source.platform,
+            },
+            "result": None if result is None else {
+                "reference": result.reference, "id": result.id, "size": result.size, "layer_size": result.layer_size,
+                "diff_id": result.diff_id,
+            },
+            "estimate": {"size": self.estimate.size, "layer_size": self.estimate.layer_size},
+            "saved": self.saved,
+            "rules": [{"name": rule.name, "files": rule.files, "saved": rule.saved} for rule in self.rules],
+            "changes": [_change(change) for change in self.plan.changes],
+            "kept": [_kept(kept) for kept in self.plan.kept],
+            "linkage": None,
+            "verified": bool(self.checks) and not self.unverified,
+            "checks": [
+                {
+                    "name": check.name, "status": check.status, "original": check.original, "slimmed": check.slimmed,
+                    "seconds": round(check.seconds, 3), "reason": check.reason,
+                }
+                for check in self.checks
+            ],
+            "restored": [],
+            "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
+        }  # fmt: skip
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "path": printable("/" + change.path), "rule": change.rule, "action": change.action, "before": change.before,
+        "after": change.after, "files": change.files, "how": change.how,
+    }  # fmt: skip
+
+
+def _kept(kept: Kept) -> dict[str, Any]:
+    return {"path": printable("/" + kept.path), "rule": kept.rule, "reason": printable(kept.reason)}
+
+
+def printable(text: str) -> str:
+    """Give TEXT with what is not printable escaped: an image may name a file so that a terminal obeys it."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the report to PATH at once: a reader finds the old file or the whole new one. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,184 @@
+"""The whole job in one function.
+
+It knows no format: it asks the parts in turn, and nothing is tagged before the last has agreed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from slimmer import __version__, checks, plan, rules
+from slimmer.checks import FAILED, Pair, Subject
+from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError, UsageError
+from slimmer.layer import read_layer
+from slimmer.reference import Tag, slim_tag
+from slimmer.report import CheckFacts, Estimate, Report, ResultFacts, SourceFacts
+from slimmer.rootfs import flatten
+from slimmer.transports import docker_archive, docker_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from slimmer.engine import Completed, Engine
+    from slimmer.image import Config, Image
+    from slimmer.plan import Plan
+    from slimmer.progress import Progress
+    from slimmer.transports.docker_daemon import Source
+
+TRIAL_REPOSITORY = "slimmer-trial"
+"""Repository of the name that a result has until it is proved."""
+
+LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
+"""Labels of a result: the ID of the image it was made from, by which version, with which rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person asked for."""
+
+    reference: str
+    tag: str | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    dry_run: bool = False
+    verify: bool = True
+
+
+class CheckFailedError(CheckError):
+    """A check failed; the report says what was done until then."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def slim(engine: Engine, options: Options, progress: Progress) -> Report:
+    """Slim the image that OPTIONS name, prove it and tag it; or, in a dry run, say to the byte what that would give.
+
+    Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
+    Whatever is raised, nothing was tagged, and the trial image and its containers are gone.
+    """
+    chosen = rules.choose(options.only, options.skip)
+    tag = _result_tag(options)
+    source = docker_daemon.find(engine, options.reference)
+    if not options.dry_run:
+        _refuse_to_take(engine, tag, source, is_default=options.tag is None)
+    laps = _Laps()
+    with docker_daemon.read(engine, source, progress) as image:
+        rootfs = flatten((layer.diff_id, read_layer(layer.content, layer.diff_id)) for layer in image.layers)
+        laps.end("read")
+        if not rootfs.size():
+            raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
+        planned = plan.propose(rootfs, image.config, chosen, options.exclude, progress)
+        estimate = Estimate(planned.result.size(), planned.layer_size())
+        laps.end("plan")
+        facts = SourceFacts(
+            options.reference, source.id, source.size, rootfs.size(), source.layers, image.config.platform
+        )
+        report = Report(facts, planned, estimate, dry_run=options.dry_run, unverified=not options.verify)
+        if options.dry_run:
+            return replace(report, timings=laps.timings)
+        trial = Tag(TRIAL_REPOSITORY, f"{os.getpid()}-{time.time_ns():x}")
+        with _discarded(engine, trial):
+            result, slimmed = _write(engine, image, source, planned, estimate, tag, trial, progress)
+            laps.end("write")
+            if options.verify:
+                original = Subject(source.id, rootfs, image.config, engine.inspect(source.id))
+                report = replace(report, checks=_examined(engine, original, slimmed, trial.tag, progress))
+                laps.end("verify")
+            report = replace(report, timings=laps.timings)
+            if failed := [check for check in report.checks if check.status == FAILED]:
+                raise CheckFailedError(f"check {failed[0].name} failed: {failed[0].reason}; nothing was tagged", report)
+            engine.tag(result.id, tag.repository, tag.tag)
+            return replace(report, result=result)
+
+
+def _result_tag(options: Options) -> Tag:
+    if options.tag is not None:
+        return Tag.parse(options.tag)
+    if options.dry_run:
+        return Tag(TRIAL_REPOSITORY, "none")  # an image without a name can be estimated too
+    return slim_tag(options.reference)
+
+
+def _refuse_to_take(engine: Engine, tag: Tag, source: Source, *, is_default: bool) -> None:
+    """Raise when the result's name belongs to an image that would lose it without anybody having said so."""
+    if str(tag) in source.tags:
+        raise UsageError(
+            f"{tag} is a name of the source image, which slimmer never takes away; name the result otherwise"
+        )
+    existing = engine.find(str(tag)) if is_default else None
+    if existing is not None and LABELS[0] not in ((existing.get("Config") or {}).get("Labels") or {}):
+        raise DestinationError(f"{tag} exists and was not made by slimmer; to replace it all the same, say --tag {tag}")
+
+
+def _write(
+    engine: Engine, image: Image, source: Source, planned: Plan, estimate: Estimate, tag: Tag, trial: Tag,
+    progress: Progress,
+) -> tuple[ResultFacts, Subject]:  # fmt: skip
+    labels = dict(zip(LABELS, (source.id, __version__, ",".join(planned.rules)), strict=True))
+
+    def configure(diff_id: str) -> Config:
+        return image.config.flattened(
+            diff_id, f"slimmer run (slimmer {__version__}, rules {labels[LABELS[2]]})", labels
+        )
+
+    archive = docker_archive.Archive(planned.carry_out(), estimate.layer_size, configure, str(trial))
+    inspected = docker_daemon.write(engine, archive, estimate.layer_size, progress)
+    if archive.config is None:
+        raise SlimmerError("the result has no configuration; please report this")
+    (diff_id,) = archive.config.diff_ids
+    result = ResultFacts(str(tag), str(inspected["Id"]), estimate.size, estimate.layer_size, diff_id)
+    return result, Subject(result.id, planned.result, archive.config, inspected)
+
+
+def _examined(
+    engine: Engine, original: Subject, slimmed: Subject, run: str, progress: Progress
+) -> tuple[CheckFacts, ...]:
+    """Give the verdict of every check."""
+    numbers = itertools.count(1)
+
+    def run_in(subject: Subject, command: Sequence[str], time_limit: int) -> Completed:
+        return engine.run(subject.id, command, f"slimmer-{run}-{next(numbers)}", run, time_limit)
+
+    pair = Pair(original, slimmed, run_in)
+    found = checks.discover()
+    facts: list[CheckFacts] = []
+    with progress.stage("verifying", len(found), "check") as stage:
+        for check in found:
+            started = time.monotonic()
+            verdict = check.examine(pair)
+            seconds = time.monotonic() - started
+            facts.append(
+                CheckFacts(check.name, verdict.status, verdict.original, verdict.slimmed, seconds, verdict.reason)
+            )
+            stage.advance(1)
+    return tuple(facts)
+
+
+@contextmanager
+def _discarded(engine: Engine, trial: Tag) -> Iterator[None]:
+    """Take the trial's name away at the end, and the image with it unless it has got another."""
+    try:
+        yield
+    finally:
+        engine.discard(str(trial))
+
+
+class _Laps:
+    """How long each part took, from the end of the one before it."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def end(self, name: str) -> None:
+        now = time.monotonic()
+        self.timings[name] = now - self._last
+        self._last = now
