@@ -162,7 +162,8 @@ class Engine:
             with interrupts.held():
                 client.create_container(
                     image_id, command=list(command[1:]), entrypoint=[command[0]], name=name, user="0:0",
-                    working_dir="/", network_disabled=True, labels={RUN_LABEL: label}, healthcheck={"test": ["NONE"]}, host_config=host,
+                    working_dir="/", network_disabled=True, labels={RUN_LABEL: label},
+                    healthcheck={"test": ["NONE"]}, host_config=host,
                 )  # fmt: skip
                 client.start(name)
             status = self._wait(name, time_limit)

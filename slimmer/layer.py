@@ -154,6 +154,8 @@ def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: s
     pieces: list[Piece] = []
     position = 0
     for offset, length in sparse:
+        if not length:
+            continue  # the old GNU format fills its map with empty runs at 0
         pieces.append(Piece(ZEROS, 0, offset - position))
         pieces.extend(content.slice(start, start + length).pieces)
         start += length

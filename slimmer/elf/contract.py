@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from slimmer.content import Content
 from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment, parse
 from slimmer.elf.readers import disagreements
 from slimmer.elf.removable import removable
@@ -16,8 +17,6 @@ from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from slimmer.content import Content
 
 _PAGE = 0x1000
 
@@ -73,6 +72,8 @@ def _granule(segment: Segment) -> int:
 
 def _masked(elf: Object, offset: int, length: int) -> Content:
     """Give bytes of the file with the fields that may change put to zero: e_phoff, e_shoff and each p_offset."""
+    if not length:
+        return Content([])  # what is empty may stand anywhere, behind the end of the file too
     header = elf.header
     masks = [(0, replace(header, phoff=0, shoff=0).pack(elf.form))]
     if elf.segments:

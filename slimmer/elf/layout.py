@@ -48,16 +48,18 @@ def without_dead_ranges(elf: Object) -> Content | None:
     if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
         raise ElfError("the ELF header and the program headers overlap")
     islands = _place(elf, _islands(elf, gone))
+    table_start = _room_for(len(elf.sections) * elf.header.shentsize, islands)
     segments = [_moved_segment(segment, islands) for segment in elf.segments]
-    table_start = _align(islands[-1].new_start + islands[-1].stop - islands[-1].start, _TABLE_ALIGN)
-    header = replace(
-        elf.header, phoff=_moved(elf.header.phoff, islands) if elf.segments else elf.header.phoff, shoff=table_start
-    )
-    body = _body(elf.content, islands, table_start).overlaid(0, header.pack(elf.form))
+    sections = [_moved_section(section, section.index in gone, islands) for section in elf.sections]
+    phoff = _moved(elf.header.phoff, islands) if elf.segments else elf.header.phoff
+    header = replace(elf.header, phoff=phoff, shoff=table_start)
+    written = [(0, header.pack(elf.form)), (table_start, b"".join(section.pack(elf.form) for section in sections))]
     if elf.segments:
-        body = body.overlaid(header.phoff, b"".join(segment.pack(elf.form) for segment in segments))
-    table = b"".join(_moved_section(section, section.index in gone, islands).pack(elf.form) for section in elf.sections)
-    return Content([*body.pieces, *Content.of(table).pieces])
+        written.append((phoff, b"".join(segment.pack(elf.form) for segment in segments)))
+    content = _body(elf.content, islands, table_start + len(written[1][1]))
+    for offset, data in written:
+        content = content.overlaid(offset, data)
+    return content
 
 
 def _islands(elf: Object, gone: frozenset[int]) -> list[Range]:
@@ -71,7 +73,7 @@ def _islands(elf: Object, gone: frozenset[int]) -> list[Range]:
     dead: list[Range] = [
         (section.offset, section.offset + section.file_size) for section in elf.sections if section.index in gone
     ]
-    # The section header table is written anew at the end.
+    # The section header table is written anew, where there is room.
     dead.append((header.shoff, header.shoff + len(elf.sections) * header.shentsize))
     live = _union(live)
     dead = _subtract(_union(dead), live)
@@ -186,14 +188,26 @@ def _moved_section(section: Section, is_gone: bool, islands: list[_Island]) -> S
     return replace(section, offset=max(offset, 0))
 
 
-def _body(content: Content, islands: list[_Island], stop: int) -> Content:
+def _room_for(size: int, islands: list[_Island]) -> int:
+    """Give where a table of SIZE bytes finds room: the first gap that alignment left between islands, or the end."""
+    end = 0
+    for island in islands:
+        start = _align(end, _TABLE_ALIGN)
+        if start and start + size <= island.new_start:
+            return start
+        end = island.new_start + island.stop - island.start
+    return _align(end, _TABLE_ALIGN)
+
+
+def _body(content: Content, islands: list[_Island], table_stop: int) -> Content:
+    """Give the islands in their new places, with zeros between them, and room for a table that ends at TABLE_STOP."""
     pieces: list[Piece] = []
     position = 0
     for island in islands:
         pieces.append(Piece(ZEROS, 0, island.new_start - position))
         pieces.extend(content.slice(island.start, island.stop).pieces)
         position = island.new_start + island.stop - island.start
-    pieces.append(Piece(ZEROS, 0, stop - position))
+    pieces.append(Piece(ZEROS, 0, max(table_stop - position, 0)))
     return Content(pieces)
 
 

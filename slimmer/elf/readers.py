@@ -56,6 +56,7 @@ _UNREADABLE = (
     AttributeError,
     OverflowError,
     EOFError,
+    SystemError,  # LIEF, on a symbol's name that is not UTF-8
 )
 
 

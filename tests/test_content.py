@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimmer.content import ZEROS, Bytes, Content, File, Piece
+
+PIECES = st.lists(st.one_of(st.binary(max_size=40), st.integers(0, 40)), max_size=6)
+
+
+def build(parts: list[bytes | int]) -> tuple[Content, bytes]:
+    """Give a content of data and holes, and the bytes that it is."""
+    pieces = [
+        Piece(ZEROS, 0, part) if isinstance(part, int) else Piece(Bytes(b"<" + part), 1, len(part)) for part in parts
+    ]
+    return Content(pieces), b"".join(bytes(part) if isinstance(part, int) else part for part in parts)
+
+
+@given(PIECES, st.integers(0, 200), st.integers(0, 200))
+def test_reads_what_bytes_would(parts: list[bytes | int], offset: int, length: int) -> None:
+    """A content reads as the bytes that it stands for, at any place, and ends where they end."""
+    content, expected = build(parts)
+
+    assert content.size == len(expected)
+    assert content.read_at(offset, length) == expected[offset : offset + length]
+    assert b"".join(content.chunks(7)) == expected
+    assert content.open().read() == expected
+
+
+@given(PIECES, st.data())
+def test_slice_and_overlay(parts: list[bytes | int], data: st.DataObject) -> None:
+    """A slice is those bytes; an overlay replaces just as many as it has."""
+    content, expected = build(parts)
+    start = data.draw(st.integers(0, len(expected)))
+    stop = data.draw(st.integers(start, len(expected)))
+    patch = data.draw(st.binary(min_size=stop - start, max_size=stop - start))
+
+    assert b"".join(content.slice(start, stop).chunks()) == expected[start:stop]
+    assert b"".join(content.overlaid(start, patch).chunks()) == expected[:start] + patch + expected[stop:]
+
+
+@given(PIECES, PIECES)
+def test_differs_as_bytes_differ(left: list[bytes | int], right: list[bytes | int]) -> None:
+    """Two contents differ when their bytes do, however they are cut into pieces."""
+    one, other = build(left), build(right)
+
+    assert one[0].differs(other[0]) == (one[1] != other[1])
+    assert not one[0].differs(Content.of(one[1]))
+
+
+def test_slice_outside_is_refused() -> None:
+    """A place outside the content is an error, not fewer bytes."""
+    with pytest.raises(EOFError, match="bytes 2 to 9 of a content of 5"):
+        Content.of(b"abcde").slice(2, 9)
+
+
+def test_a_file_that_became_shorter_is_refused(tmp_path: Path) -> None:
+    """A source that is cut while it is read ends the run; the missing bytes do not become something else."""
+    path = tmp_path / "blob"
+    path.write_bytes(b"abc")
+    with path.open("rb") as stream, pytest.raises(EOFError, match="the file ends 2 bytes before"):
+        Content([Piece(File(stream), 0, 5)]).read_at(0, 5)

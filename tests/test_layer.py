@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimmer.content import Content
+from slimmer.errors import SourceError
+from slimmer.layer import Kind, layer_chunks, layer_size, read_layer
+from slimmer.rootfs import flatten
+
+from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
+
+NANOSECONDS = 1_600_000_000_123_456_789
+
+
+def written(*entries: dict[str, Any]) -> tuple[bytes, dict[str, tarfile.TarInfo]]:
+    """Give what is written for a layer of ENTRIES: the tar, and its members as tarfile reads them."""
+    rootfs = flattened(list(entries))
+    tar = b"".join(layer_chunks(rootfs.entries()))
+    assert layer_size(rootfs.entries()) == len(tar)
+    with tarfile.open(fileobj=io.BytesIO(tar)) as reader:
+        return tar, {member.name: member for member in reader}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(file("a", b"data", mode=0o4755, owner=(4294967293, 1)), id="setuid and the largest owner"),
+        pytest.param(file("x" * 300, b"data"), id="long name"),
+        pytest.param(file("d/" + "y" * 4000, b""), id="name of 4 KiB"),
+        pytest.param(file("new\nline"), id="newline"),
+        pytest.param(file(os.fsdecode(b"not\xffutf8"), b"1"), id="name that is not UTF-8"),
+        pytest.param(symlink("link", "/absolute/" + "z" * 200), id="long absolute symlink"),
+        pytest.param({"path": "null", "type": tarfile.CHRTYPE, "device": (300, 70000)}, id="device"),
+        pytest.param({"path": "pipe", "type": tarfile.FIFOTYPE}, id="fifo"),
+        pytest.param(directory("empty", mode=0o1777), id="sticky directory"),
+        pytest.param(file("old", mtime=-1), id="before the epoch"),
+        pytest.param(
+            file("cap", pax={"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\udcff"}), id="binary xattr"
+        ),
+    ],
+)
+def test_what_is_read_is_written(entry: dict[str, Any]) -> None:
+    """Whatever a layer says of a file comes out as it went in, and the same again from what was written."""
+    once, members = written(entry)
+    rootfs = flattened([entry])
+    again = b"".join(layer_chunks(_reread(once)))
+
+    assert again == once
+    (path,) = [path for path, _ in rootfs.entries() if path == entry["path"]]
+    member = members[path]
+    assert (member.type, member.mode, member.linkname) == (
+        entry.get("type", tarfile.REGTYPE),
+        entry.get("mode", member.mode),
+        entry.get("link", ""),
+    )
+    assert (member.uid, member.gid) == entry.get("owner", (0, 0))
+    assert (member.devmajor, member.devminor) == entry.get("device", (0, 0))
+    assert int(member.mtime) == entry.get("mtime", 1_600_000_000)
+    for key, value in entry.get("pax", {}).items():
+        assert member.pax_headers[key] == value
+
+
+def _reread(tar: bytes) -> Any:
+
+    return flatten([("again", read_layer(Content.of(tar), "again"))]).entries()
+
+
+def test_nanoseconds_survive() -> None:
+    """The mtime keeps its nanoseconds, which a float would lose."""
+    _, members = written(file("a", pax={"mtime": "1600000000.123456789"}))
+
+    assert members["a"].pax_headers["mtime"] == "1600000000.123456789"
+    inode = flattened([file("a", pax={"mtime": "1600000000.123456789"})]).get("a")
+    assert inode is not None
+    assert inode.mtime == NANOSECONDS
+
+
+def test_an_inherited_size_record_does_not_swallow_the_next_entry() -> None:
+    """A PAX `size` record of the source says nothing about the content that is written (tarfile of Python 3.11.7)."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("lib.so")
+        info.size = 2000
+        info.pax_headers = {"size": "2000"}
+        tar.addfile(info, io.BytesIO(b"x" * 2000))
+        tar.addfile(tarfile.TarInfo("next"))
+    rootfs = flattened([])
+
+    rootfs = flatten([("l", read_layer(Content.of(stream.getvalue()), "l"))])
+
+    slimmed = rootfs.replaced(lambda inode: replace(inode, content=Content.of(b"y" * 10)) if inode.size else inode)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer_chunks(slimmed.entries())))) as reader:
+        assert [(member.name, member.size) for member in reader] == [("lib.so", 10), ("next", 0)]
+
+
+def test_a_hard_link_follows_its_file_and_carries_nothing() -> None:
+    """The first name in order is the file; the others link to it."""
+    _, members = written(file("z/data", b"12345"), hard_link("a/link", "z/data"))
+
+    assert (members["a/link"].type, members["a/link"].size) == (tarfile.REGTYPE, 5)
+    assert (members["z/data"].type, members["z/data"].linkname) == (tarfile.LNKTYPE, "a/link")
+
+
+def test_sparse_files_are_read_whole(tmp_path: Path) -> None:
+    """A GNU sparse file gets its holes back as zeros, in the order of its map."""
+    with (tmp_path / "sparse").open("wb") as stream:
+        stream.seek(1 << 20)
+        stream.write(b"middle")
+        stream.truncate(3 << 20)
+    for flavour in (
+        ["--format=gnu"],
+        *(["--format=posix", f"--sparse-version={version}"] for version in ("0.0", "0.1", "1.0")),
+    ):
+        tar = subprocess.run(["tar", "-cS", *flavour, "-C", tmp_path, "sparse"], check=True, capture_output=True).stdout
+        assert len(tar) < 1 << 20
+        (entry,) = read_layer(Content.of(tar), "l")
+        assert entry.inode is not None
+        assert entry.inode.content is not None
+        content = entry.inode.content
+        assert content.size == 3 << 20
+        assert content.read_at((1 << 20) - 1, 8) == b"\0middle\0"
+        assert not any(content.read_at((1 << 20) + 6, 2 << 20))
+
+
+@pytest.mark.parametrize(
+    ("tar", "words"),
+    [
+        pytest.param(make_tar(file("../../evil")), "climbs out of the root", id="climbs out"),
+        pytest.param(make_tar(file("a", b"12345" * 999))[:2048], "ends inside 'a'", id="cut short"),
+        pytest.param(b"this is no tar" * 100, "not a tar that can be read", id="no tar"),
+        pytest.param(
+            make_tar(file("a", pax={"mtime": "soon"})), "not a tar that can be read|no number", id="mtime of words"
+        ),
+    ],
+)
+def test_a_damaged_layer_is_one_sentence(tar: bytes, words: str) -> None:
+    """Bad input names the layer and the entry, and is never half a result."""
+    with pytest.raises(SourceError, match=words) as caught:
+        list(read_layer(Content.of(tar), "sha256:abc"))
+
+    assert "sha256:abc" in str(caught.value)
+
+
+def test_names_of_the_root_are_one() -> None:
+    """`.`, `./x`, `/x` and `x//y` are names below the root."""
+    rootfs = flattened([directory("."), file("./a"), file("/b"), file("c//d")])
+
+    assert [path for path, _ in rootfs.entries()] == ["", "a", "b", "c", "c/d"]
+    root = rootfs.get("")
+    assert root is not None
+    assert root.kind is Kind.DIRECTORY
+    assert data_of(rootfs, "a") == b""

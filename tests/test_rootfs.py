@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slimmer.errors import SourceError
+from slimmer.layer import Kind
+
+from handmade import data_of, directory, file, flattened, hard_link, symlink
+
+Layers = list[list[dict[str, Any]]]
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        pytest.param([[file("a", b"1")], [file("a", b"2")]], {"a": b"2"}, id="replaced"),
+        pytest.param([[file("a"), file("b")], [file(".wh.a")]], {"b": b""}, id="whiteout"),
+        pytest.param([[file("a"), file(".wh.a")]], {"a": b""}, id="whiteout says nothing of its own layer"),
+        pytest.param(
+            [[file("d/a"), file("d/b")], [file("d/c"), file("d/.wh..wh..opq")]], {"d": None, "d/c": b""}, id="opaque"
+        ),
+        pytest.param(
+            [[file("d/a")], [file(".wh.d")], [file("d/b")]], {"d": None, "d/b": b""}, id="delete and recreate"
+        ),
+        pytest.param(
+            [[file("d/a")], [file(".wh.d"), file("d/b")]], {"d": None, "d/b": b""}, id="recreate in one layer"
+        ),
+        pytest.param(
+            [[file("x")], [directory("x"), file("x/y")]], {"x": None, "x/y": b""}, id="file becomes directory"
+        ),
+        pytest.param([[file("x/y")], [file("x")]], {"x": b""}, id="directory becomes file"),
+        pytest.param([[file("x/y")], [symlink("x", "z")]], {"x": None}, id="directory becomes symlink"),
+        pytest.param([[file("a")], [file(".wh..wh.plnk"), file("b")]], {"a": b"", "b": b""}, id="aufs's own marks"),
+        pytest.param([[file("a")], [file(".wh.b")]], {"a": b""}, id="whiteout of nothing"),
+        pytest.param([[file("name.wh.part")]], {"name.wh.part": b""}, id="marker's letters amid a name"),
+    ],
+)
+def test_layers_add_up_as_the_engine_shows_them(layers: Layers, expected: dict[str, bytes | None]) -> None:
+    """Each rule of the OCI layer specification, in the smallest case that shows it."""
+    rootfs = flattened(*layers)
+
+    assert {path: inode.content and data_of(rootfs, path) for path, inode in rootfs.entries()} == expected
+
+
+def test_a_link_keeps_the_content_that_it_was_made_to() -> None:
+    """Replacing or deleting a link's target later does not touch the link (go-containerregistry 977 and 2002)."""
+    first = [file("c/orig", b"old"), hard_link("v/link", "c/orig")]
+
+    replaced = flattened(first, [file("c/orig", b"new")])
+    deleted = flattened(first, [file("c/orig", b"new")], [file(".wh.c")])
+
+    assert (data_of(replaced, "v/link"), data_of(replaced, "c/orig")) == (b"old", b"new")
+    assert (data_of(deleted, "v/link"), "c/orig" in deleted) == (b"old", False)
+
+
+def test_a_link_before_its_target_in_the_same_layer() -> None:
+    """Sorted layers put a link first when its name comes first."""
+    rootfs = flattened([hard_link("a", "b"), file("b", b"data")])
+
+    assert rootfs.get("a") is rootfs.get("b")
+
+
+def test_a_link_to_nothing_is_refused() -> None:
+    """A link whose file is nowhere is a damaged image, not a missing file."""
+    with pytest.raises(SourceError, match="'a' as a hard link to 'gone'"):
+        flattened([hard_link("a", "gone")])
+
+
+def test_a_later_directory_gives_its_mode_and_keeps_the_files() -> None:
+    """A directory of a later layer replaces the metadata, not the content."""
+    rootfs = flattened([directory("d", mode=0o700), file("d/a")], [directory("d", mode=0o711)])
+
+    inode = rootfs.get("d")
+    assert inode is not None
+    assert (inode.mode, "d/a" in rootfs) == (0o711, True)
+
+
+def test_sizes_count_inodes_not_paths() -> None:
+    """Ten names of a file are one content, and a symlink counts its target's name, as the engine does."""
+    rootfs = flattened(
+        [file("a", b"x" * 100), *(hard_link(f"l{number}", "a") for number in range(9)), symlink("s", "abc")]
+    )
+
+    assert rootfs.size() == 103
+    assert len(rootfs) == 11
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("lib/x", "usr/lib/x"),
+        ("abs/x", "usr/lib/x"),
+        ("up/x", "usr/lib/x"),
+        ("loop", None),
+        ("dangling", None),
+        ("usr/lib/../lib/./x", "usr/lib/x"),
+        ("../../usr", "usr"),
+    ],
+)
+def test_symlinks_are_followed_inside_the_root(path: str, expected: str | None) -> None:
+    """Absolute targets mean the image's root, `..` stops at it, loops and dangling links lead nowhere."""
+    rootfs = flattened(
+        [
+            file("usr/lib/x"),
+            symlink("lib", "usr/lib"),
+            symlink("abs", "/usr/lib"),
+            symlink("up", "../../usr/lib"),
+            symlink("loop", "loop"),
+            symlink("dangling", "nowhere"),
+        ]
+    )
+
+    assert rootfs.resolve(path) == expected
+
+
+def test_order_is_canonical() -> None:
+    """The order of a layer's entries does not reach the result: parents first, siblings by code point."""
+    rootfs = flattened([file("b/z"), file("a-b"), file("a/c"), file("b.c")])
+
+    assert [path for path, _ in rootfs.entries()] == ["a", "a/c", "a-b", "b", "b/z", "b.c"]
+
+
+def test_paths_deeper_than_the_stack() -> None:
+    """A path of ten thousand directories is only a long path."""
+    deep = "/".join(["d"] * 10_000)
+
+    rootfs = flattened([file(f"{deep}/f", b"1")])
+
+    inode = rootfs.get(f"{deep}/f")
+    assert inode is not None
+    assert inode.kind is Kind.FILE
