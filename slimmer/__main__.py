@@ -1,5 +1,30 @@
-"""`python -m slimmer` is `slimmer`."""
+"""Where the process begins and ends: `slimmer` and `python -m slimmer`."""
 
-from slimmer.cli import main
+from __future__ import annotations
 
-main()
+import sys
+from typing import NoReturn
+
+from slimmer import interrupts
+
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status.
+
+    Libraries are imported while interrupts wait: native ones abort the process when one comes while they are initialised.
+    """
+    interrupts.install()
+    try:
+        with interrupts.held():
+            from slimmer import cli  # noqa: PLC0415 - see above
+        status = cli.run_command_line()
+    except KeyboardInterrupt:
+        sys.stderr.write("slimmer: interrupted; nothing was tagged and nothing is left behind\n")
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

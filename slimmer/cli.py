@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from slimmer import __version__, interrupts, rules
-from slimmer.engine import Engine
+from slimmer import __version__, rules
 from slimmer.errors import DestinationError, SlimmerError, UsageError
 from slimmer.report import write_json
 from slimmer.slim import CheckFailedError, Options, slim
@@ -20,7 +19,6 @@ from slimmer.terminal import listener
 if TYPE_CHECKING:
     from slimmer.report import Report
 
-_INTERRUPTED = 130
 _EXIT_CODES = """
 \b
 Exit status:
@@ -75,8 +73,7 @@ def run(
         _check_report(path)
     options = Options(image, tag, only, skip, exclude, dry_run=dry_run, verify=not no_verify)
     try:
-        with Engine.connect() as engine:
-            report = slim(engine, options, listener("none" if quiet else progress))
+        report = slim(options, listener("none" if quiet else progress))
     except CheckFailedError as failed:
         _publish(failed.report, reports, quiet=quiet, verbose=verbose)
         raise
@@ -111,34 +108,32 @@ def _publish(report: Report, reports: tuple[Path, ...], *, quiet: bool, verbose:
             raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
 
 
-def main() -> NoReturn:
-    """Run the command line; the process ends here, with one sentence for whatever went wrong."""
-    interrupts.install()
+def run_command_line() -> int:
+    """Run the command that the process was given and give its exit status; one sentence for whatever goes wrong.
+
+    KeyboardInterrupt is the caller's.
+    """
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
     try:
         commands.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(UsageError.exit_code)
+    except click.Abort as error:
+        raise KeyboardInterrupt from error  # click's name for it
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; nothing was tagged and nothing is left behind")
-        sys.exit(_INTERRUPTED)
+        return error.exit_code
     except SlimmerError as error:
         if verbose:
             traceback.print_exc()
         _complain(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last boundary: whatever it is becomes a sentence
         if verbose:
             traceback.print_exc()
         _complain(
-            f"a fault of slimmer's own: {type(error).__name__}: {error}; please report it with the output of --verbose"
+            f"a fault of slimmer's own: {type(error).__name__}: {error}; please report it with --verbose's output"
         )
-        sys.exit(SlimmerError.exit_code)
-    sys.exit(0)
+        return SlimmerError.exit_code
+    return 0
 
 
 def _complain(sentence: str) -> None:

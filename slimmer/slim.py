@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from slimmer import __version__, checks, plan, rules
 from slimmer.checks import FAILED, Pair, Subject
+from slimmer.engine import Engine
 from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
 from slimmer.reference import Tag, slim_tag
@@ -24,9 +25,9 @@ from slimmer.transports import docker_archive, docker_daemon
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from slimmer.engine import Completed, Engine
+    from slimmer.engine import Completed
     from slimmer.image import Config, Image
-    from slimmer.plan import Plan
+    from slimmer.plan import Plan, Rule
     from slimmer.progress import Progress
     from slimmer.transports.docker_daemon import Source
 
@@ -58,7 +59,7 @@ class CheckFailedError(CheckError):
         self.report = report
 
 
-def slim(engine: Engine, options: Options, progress: Progress) -> Report:
+def slim(options: Options, progress: Progress) -> Report:
     """Slim the image that OPTIONS name, prove it and tag it; or, in a dry run, say to the byte what that would give.
 
     Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
@@ -66,6 +67,11 @@ def slim(engine: Engine, options: Options, progress: Progress) -> Report:
     """
     chosen = rules.choose(options.only, options.skip)
     tag = _result_tag(options)
+    with Engine.connect() as engine:
+        return _slim(engine, options, chosen, tag, progress)
+
+
+def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, progress: Progress) -> Report:
     source = docker_daemon.find(engine, options.reference)
     if not options.dry_run:
         _refuse_to_take(engine, tag, source, is_default=options.tag is None)

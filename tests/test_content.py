@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer.content import ZEROS, Bytes, Content, File, Piece
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIECES = st.lists(st.one_of(st.binary(max_size=40), st.integers(0, 40)), max_size=6)
 

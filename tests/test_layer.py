@@ -5,8 +5,7 @@ import os
 import subprocess
 import tarfile
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from slimmer.layer import Kind, layer_chunks, layer_size, read_layer
 from slimmer.rootfs import flatten
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NANOSECONDS = 1_600_000_000_123_456_789
 

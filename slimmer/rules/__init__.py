@@ -7,6 +7,7 @@ import pkgutil
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from slimmer import interrupts
 from slimmer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 def discover() -> tuple[Rule, ...]:
     """Give every rule, by name."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    with interrupts.held():  # the native libraries that rules import abort the process when they are interrupted
+        modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     rules: list[Rule] = [module.rule for module in modules]
     return tuple(sorted(rules, key=lambda rule: rule.name))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from slimmer.progress import Progress
     from slimmer.rootfs import Rootfs
 
-_SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?")
+_SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
 _C_LIBRARY = re.compile(
     r"(ld(-linux.*|-musl-.*|64)?|libc|libpthread|libthread_db|libc\.musl-.*)(-\d[\d.]*)?\.so(\.\d+)*"
 )

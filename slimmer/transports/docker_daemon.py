@@ -13,7 +13,7 @@ from slimmer.progress import watched
 from slimmer.transports import docker_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from slimmer.engine import Engine
     from slimmer.image import Image
@@ -30,17 +30,22 @@ class Source:
     layers: int
     tags: tuple[str, ...]
 
+    @classmethod
+    def of(cls, inspected: Mapping[str, Any], reference: str) -> Source:
+        """Give the image that an engine's answer describes; raise SourceError when it is none that can be slimmed."""
+        system = inspected.get("Os") or "linux"
+        if system != "linux":
+            raise SourceError(f"{reference} is an image for {system}; slimmer slims Linux images")
+        layers = (inspected.get("RootFS") or {}).get("Layers") or []
+        if not layers:
+            raise SourceError(f"{reference} has no layers; there is nothing to slim")
+        tags = tuple(inspected.get("RepoTags") or ())
+        return cls(reference, str(inspected["Id"]), int(inspected["Size"]), len(layers), tags)
+
 
 def find(engine: Engine, reference: str) -> Source:
     """Give the image that REFERENCE names now; raise SourceError when there is none or none that can be slimmed."""
-    found = engine.inspect(reference)
-    system = found.get("Os") or "linux"
-    if system != "linux":
-        raise SourceError(f"{reference} is an image for {system}; slimmer slims Linux images")
-    layers = (found.get("RootFS") or {}).get("Layers") or []
-    if not layers:
-        raise SourceError(f"{reference} has no layers; there is nothing to slim")
-    return Source(reference, str(found["Id"]), int(found["Size"]), len(layers), tuple(found.get("RepoTags") or ()))
+    return Source.of(engine.inspect(reference), reference)
 
 
 @contextmanager

@@ -77,13 +77,17 @@ def _shifted_link(after: Object) -> Content:
     [
         pytest.param(_segment_bytes, "the bytes of segment", id="code overwritten (BOLT and GNU strip 2.40)"),
         pytest.param(lambda after: _segment_field(after, filesz=0, memsz=0), "program header", id="segment emptied"),
-        pytest.param(lambda after: _segment_field(after, offset=0x1238), "no longer aligned", id="misaligned (numpy 2)"),
+        pytest.param(
+            lambda after: _segment_field(after, offset=0x1238), "no longer aligned", id="misaligned (numpy 2)"
+        ),
         pytest.param(lambda after: _segment_field(after, vaddr=0x9000000), "program header", id="address moved"),
         pytest.param(_entry, "ELF header", id="entry point moved"),
         pytest.param(_without_payload, "section pydata is gone", id="payload removed (eu-strip on PyInstaller)"),
         pytest.param(_other_payload, "the bytes of section pydata", id="payload changed"),
         pytest.param(_shifted_link, "the header of section .dynsym", id="index shifted"),
-        pytest.param(lambda after: after.content.slice(0, after.content.size // 2), "cannot be read back", id="cut short"),
+        pytest.param(
+            lambda after: after.content.slice(0, after.content.size // 2), "cannot be read back", id="cut short"
+        ),
         pytest.param(lambda _: Content.of(b""), "cannot be read back", id="empty (eu-strip on ill-formed ELF)"),
     ],
 )
@@ -140,7 +144,11 @@ def test_mutated_objects_never_end_a_run(pair: tuple[Object, Object], edits: lis
     """Whatever is written over the headers, the answer is a proved object, nothing, or an ElfError; never another exception."""
     before = pair[0]
     data = bytearray(before.content.read_at(0, before.content.size))
-    tables = [*range(64), *range(before.header.shoff, len(data)), *range(before.header.phoff, before.header.phoff + 600)]
+    tables = [
+        *range(64),
+        *range(before.header.shoff, len(data)),
+        *range(before.header.phoff, before.header.phoff + 600),
+    ]
     for place, patch in edits:
         start = tables[place % len(tables)]
         data[start : start + len(patch)] = patch[: len(data) - start]

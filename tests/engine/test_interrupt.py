@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM at any moment: exit 130, the source untouched, nothing left in the engine or on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handmade import file, make_tar
+
+if TYPE_CHECKING:
+    from docker_cli import Docker
+
+pytestmark = pytest.mark.engine
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+
+
+@pytest.fixture
+def slow(docker: Docker, tmp_path: Path) -> str:
+    """Give an image of 80 MB with an interpreter that takes its time, so that every stage lasts long enough."""
+    program = tmp_path / "python3.11"
+    subprocess.run(["gcc", "-static", "-o", program, FIXTURES / "elf" / "sleeper.c"], check=True, capture_output=True)
+    layer = make_tar(
+        file("usr/bin/python3.11", program.read_bytes(), mode=0o755),
+        file("usr/lib/python3.11/dist-packages/numpy/__init__.py"),
+        *(file(f"data/{number}", bytes([number]) * (8 << 20)) for number in range(10)),
+    )
+    docker.image("slimmer-test/slow:1", [layer], {"Volumes": {"/data": {}}})
+    return "slimmer-test/slow:1"
+
+
+def start(image: str, temporary: Path) -> subprocess.Popen[str]:
+    """Start a run in a process group of its own, as a shell would."""
+    program = shutil.which("slimmer", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert program is not None
+    return subprocess.Popen(
+        [program, "run", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+
+
+def test_interrupted_at_any_moment_nothing_is_left(docker: Docker, slow: str, tmp_path: Path) -> None:
+    """Twelve moments spread over a whole run, by SIGINT and SIGTERM in turn."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    source = docker.inspect(slow)
+    before = docker.leftovers()
+    started = time.monotonic()
+    whole = start(slow, temporary)
+    _, said = whole.communicate(timeout=120)
+    assert whole.returncode == 0, said
+    duration = time.monotonic() - started
+    docker("rmi", f"{slow}-slim")
+
+    stages = set()
+    for moment in range(12):
+        process = start(slow, temporary)
+        time.sleep(duration * (moment + 0.5) / 12)
+        process.send_signal(signal.SIGTERM if moment % 2 else signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+
+        assert process.returncode == 130, f"moment {moment}: exit {process.returncode}: {said}"
+        assert out == ""
+        assert said.splitlines()[-1] == "slimmer: interrupted; nothing was tagged and nothing is left behind"
+        assert "Traceback" not in said
+        stages |= {line.split()[1] for line in said.splitlines() if len(line.split()) > 1}
+        assert not docker.has(f"{slow}-slim")
+        assert docker.leftovers() == before, f"moment {moment}: {said}"
+        assert list(temporary.iterdir()) == []
+    assert docker.inspect(slow) == source
+    assert {"reading", "writing", "verifying"} <= stages, "the moments missed a stage"

@@ -1,0 +1,132 @@
+"""The main job on a real PyTorch image."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from docker_cli import Docker
+
+    Slimmer = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = [pytest.mark.engine, pytest.mark.pytorch]
+
+MULTIPLY = "import torch; torch.manual_seed(7); print((torch.randn(64, 64) @ torch.randn(64, 64)).sum().item())"
+
+
+@pytest.fixture(scope="module")
+def slimmed(pytorch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """Slim the PyTorch fixture once and give the report."""
+    path: Path = tmp_path_factory.mktemp("report") / "r.json"
+    done = subprocess.run(
+        ["slimmer", "run", pytorch, "--tag", "slimmer-test/pytorch:slim", "--report", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    yield json.loads(path.read_text())
+    subprocess.run(["docker", "rmi", "slimmer-test/pytorch:slim"], capture_output=True, check=True)
+
+
+def test_torch_computes_the_same_numbers(slimmed: dict[str, list[dict[str, str]]]) -> None:
+    """The check compares what both images computed, down to the digest of every result."""
+    (check,) = [check for check in slimmed["checks"] if check["name"] == "torch_matmul"]
+
+    assert check["status"] == "passed"
+    assert check["original"] == check["slimmed"]
+    cases = json.loads(check["slimmed"])["cases"]
+    assert len(cases) >= 17
+    assert all("sha256" in result for result in cases.values()), cases
+    assert {"matmul float32 512x512x512", "matmul bfloat16 512x512x512", "linalg.solve", "numpy bridge"} <= set(cases)
+
+
+def test_strip_and_the_cache_save_what_they_should(slimmed: dict[str, list[dict[str, int]]]) -> None:
+    """torch's symbols are most of it; the uv cache frees what only it holds, not what site-packages links to."""
+    saved = {str(rule["name"]): rule["saved"] for rule in slimmed["rules"]}
+
+    assert saved["strip"] > 90_000_000
+    assert 1_000_000 < saved["uv_cache"] < 50_000_000
+    assert not [kept for kept in slimmed["kept"] if "proof failed" in str(kept["reason"])]
+
+
+def test_the_service_starts_and_becomes_healthy(slimmed: dict[str, object], docker: Docker) -> None:
+    """Entrypoint, command, user, environment and health check work as they did, without being asked for."""
+    container = docker("run", "-d", "slimmer-test/pytorch:slim").strip()
+    try:
+        for _ in range(60):
+            health = docker("inspect", "-f", "{{.State.Health.Status}}", container).strip()
+            if health == "healthy":
+                break
+            time.sleep(1)
+        assert health == "healthy", docker("logs", container)
+        assert docker("exec", container, "id", "-un").strip() == "app"
+        assert docker("exec", container, "printenv", "GREETING").strip() == 'two words, a "quote" and a $dollar'
+    finally:
+        docker("rm", "-fv", container)
+
+
+def test_outside_of_slimmer_the_product_is_the_same(slimmed: dict[str, object], docker: Docker, pytorch: str) -> None:
+    """The engine's own client, running each image, sees the same number."""
+    numbers = {
+        docker("run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", MULTIPLY).strip()
+        for image in (pytorch, "slimmer-test/pytorch:slim")
+    }
+
+    assert len(numbers) == 1
+
+
+def test_a_library_that_breaks_is_noticed_before_anything_is_tagged(
+    docker: Docker, slimmer: Slimmer, pytorch: str, tmp_path: Path
+) -> None:
+    """An image in which Python refuses to start with a changed torch is not tagged: exit 3, the report says what failed."""
+    watch = (
+        "import os, sys\n"
+        "path = '/usr/local/lib/python3.11/dist-packages/torch/lib/libtorch_cpu.so'\n"
+        "if os.path.getsize(path) != SIZE: sys.exit('libtorch_cpu.so is not the one that was shipped')\n"
+    )
+    size = docker(
+        "run",
+        "--rm",
+        "--entrypoint",
+        "stat",
+        pytorch,
+        "-c",
+        "%s",
+        "/usr/local/lib/python3.11/dist-packages/torch/lib/libtorch_cpu.so",
+    )
+    (tmp_path / "sitecustomize.py").write_text(watch.replace("SIZE", size.strip()))
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {pytorch}\nCOPY sitecustomize.py /usr/lib/python3.11/sitecustomize.py\n"
+    )
+    name = docker.will_make("slimmer-test/watched:1")
+    subprocess.run(
+        ["docker", "build", "-q", "-t", name, tmp_path],
+        check=True,
+        capture_output=True,
+        env={"DOCKER_BUILDKIT": "0", "PATH": "/usr/bin:/bin"},
+    )
+    before = docker.leftovers()
+
+    done = slimmer("run", name, "--report", tmp_path / "r.json")
+
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == ""
+    assert (
+        "check torch_matmul failed" in done.stderr.splitlines()[-1]
+        or "check numpy_linalg failed" in done.stderr.splitlines()[-1]
+    )
+    assert "libtorch_cpu.so is not the one that was shipped" in done.stderr
+    assert not docker.has("slimmer-test/watched:1-slim")
+    assert docker.leftovers() == before
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["result"] is None
+    assert "failed" in {check["status"] for check in report["checks"]}

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from slimmer.image import Config
+from slimmer.plan import Plan, propose
+from slimmer.progress import Silence
+from slimmer.rules.uv_cache import rule
+
+from handmade import Spec, data_of, file, flattened, hard_link, symlink
+
+if TYPE_CHECKING:
+    from slimmer.rootfs import Rootfs
+
+SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag\n"
+CACHE = [
+    file("root/.cache/uv/.gitignore", b"*"),
+    file("root/.cache/uv/.lock"),
+    file("root/.cache/uv/CACHEDIR.TAG", SIGNATURE),
+    file("root/.cache/uv/archive-v0/xyz/pkg/data.py", b"installed"),
+    file("root/.cache/uv/archive-v0/xyz/only_here.txt", b"0123456789"),
+    file("root/.cache/uv/simple-v28/index.rkyv", b"index"),
+]
+INSTALLED = hard_link("usr/lib/python3/dist-packages/pkg/data.py", "root/.cache/uv/archive-v0/xyz/pkg/data.py")
+
+
+def plan_for(rootfs: Rootfs, exclude: tuple[str, ...] = (), **config: Any) -> Plan:
+    """Give what the rule alone makes of a root."""
+    raw = json.dumps({"config": config, "rootfs": {"diff_ids": []}}).encode()
+    return propose(rootfs, Config(raw), [rule], exclude, Silence())
+
+
+def test_removes_the_cache_and_keeps_what_is_installed() -> None:
+    """The cache holds the data and the installed file is the link: it stays, with its content, as a file of its own."""
+    plan = plan_for(flattened([*CACHE, INSTALLED]))
+
+    assert data_of(plan.result, "usr/lib/python3/dist-packages/pkg/data.py") == b"installed"
+    assert not [path for path, _ in plan.result.entries() if path.startswith("root/.cache/uv")]
+    (change,) = plan.changes
+    freed = len(b"*" + SIGNATURE + b"0123456789" + b"index")
+    assert (change.path, change.before, change.files) == ("root/.cache/uv", freed, 6)
+    assert plan.source.size() - plan.result.size() == freed
+
+
+def test_a_stranger_in_the_cache_stays() -> None:
+    """What uv did not make is not uv's to lose; the rest goes."""
+    plan = plan_for(flattened([*CACHE, file("root/.cache/uv/notes.txt", b"mine")]))
+
+    assert [path for path, _ in plan.result.entries() if path.startswith("root/.cache/uv/")] == [
+        "root/.cache/uv/notes.txt"
+    ]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([file("c/CACHEDIR.TAG", SIGNATURE), file("c/v/cache.db")], id="another tool's tag (pytest, mypy, cargo)"),
+        pytest.param([file("c/CACHEDIR.TAG", b"something"), file("c/archive-v0/x")], id="a tag that is none"),
+        pytest.param([file("c/archive-v0/x")], id="no tag"),
+        pytest.param([file("root/.local/share/uv/python/bin/python3"), file("root/.local/share/uv/tools/x")], id="uv's own interpreters"),
+        pytest.param(
+            [file("root/.local/share/uv/CACHEDIR.TAG", SIGNATURE), file("root/.local/share/uv/python-v0/x")],
+            id="tagged data beside them",
+        ),
+    ],
+)  # fmt: skip
+def test_leaves_alone_what_is_no_uv_cache(entries: list[Spec]) -> None:
+    """The tag's signature and a bucket are asked for, and uv's data directory is never a cache."""
+    plan = plan_for(flattened(entries))
+
+    assert plan.changes == ()
+    assert plan.kept == ()
+
+
+@pytest.mark.parametrize(
+    ("entries", "config", "words"),
+    [
+        pytest.param([symlink("venv/pkg", "/root/.cache/uv/archive-v0/xyz/pkg")], {}, "/venv/pkg is a symlink into it", id="symlink"),
+        pytest.param([symlink("root/pkg", ".cache/uv/archive-v0/xyz")], {}, "/root/pkg is a symlink", id="relative symlink"),
+        pytest.param(
+            [symlink("cache", "root/.cache"), symlink("venv/pkg", "../cache/uv/archive-v0")], {}, "symlink", id="through another link"
+        ),
+        pytest.param([file("site-packages/x.pth", b"/root/.cache/uv/archive-v0/xyz\n")], {}, "/site-packages/x.pth", id="pth"),
+        pytest.param([file("venv/pyvenv.cfg", b"home = /root/.cache/uv/environments-v2/a/bin\n")], {}, "pyvenv.cfg", id="venv"),
+        pytest.param(
+            [file("bin/tool", b"#!/root/.cache/uv/environments-v2/a/bin/python\n", mode=0o755)], {}, "/bin/tool is run by", id="shebang"
+        ),
+        pytest.param([], {"Cmd": ["uv", "run", "app.py"]}, "the image's Cmd runs through uv", id="uv run"),
+        pytest.param([], {"Entrypoint": ["/bin/sh", "-c", "exec uvx ruff"]}, "Entrypoint runs through uv", id="uvx"),
+        pytest.param([], {"Healthcheck": {"Test": ["CMD-SHELL", "uv --quiet tool run x"]}}, "Healthcheck", id="health check"),
+        pytest.param(
+            [file("start.sh", b"#!/bin/sh\nexec uv run serve\n", mode=0o755)], {"Entrypoint": ["/start.sh"]}, "/start.sh", id="script"
+        ),
+    ],
+)  # fmt: skip
+def test_keeps_a_cache_that_something_needs(entries: list[Spec], config: dict[str, Any], words: str) -> None:
+    """Whatever leads into the cache keeps all of it, and the report says what that was."""
+    plan = plan_for(flattened([*CACHE, *entries]), **config)
+
+    assert plan.changes == ()
+    (kept,) = plan.kept
+    assert kept.path == "root/.cache/uv"
+    assert words in kept.reason
+
+
+def test_a_command_with_uv_in_its_name_is_no_uv() -> None:
+    """uvicorn and /opt/uv/run.py run through no uv."""
+    plan = plan_for(flattened(CACHE), Cmd=["uvicorn", "app:app"], Entrypoint=["python", "/opt/uv-run/run.py"])
+
+    assert len(plan.changes) == 1
+
+
+def test_exclude_spares_a_part() -> None:
+    """--exclude keeps the file and the directories that lead to it; the rest goes, and the report names what was spared."""
+    plan = plan_for(flattened(CACHE), exclude=("*/only_here.txt",))
+
+    left = [path for path, _ in plan.result.entries() if path.startswith("root/.cache/uv/")]
+    assert left[-1] == "root/.cache/uv/archive-v0/xyz/only_here.txt"
+    assert data_of(plan.result, left[-1]) == b"0123456789"
+    assert "root/.cache/uv/simple-v28/index.rkyv" not in plan.result
+    assert [kept.path for kept in plan.kept] == ["root/.cache/uv/archive-v0/xyz/only_here.txt"]
+
+
+def test_a_link_from_an_earlier_layer_keeps_its_content() -> None:
+    """The cache file was replaced in a later layer; the link of the first layer keeps what it was made to."""
+    rootfs = flattened([*CACHE, INSTALLED], [file("root/.cache/uv/archive-v0/xyz/pkg/data.py", b"newer")])
+
+    plan = plan_for(rootfs)
+
+    assert data_of(plan.result, "usr/lib/python3/dist-packages/pkg/data.py") == b"installed"

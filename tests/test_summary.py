@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slimmer.plan import Change, Kept, Plan
+from slimmer.report import CheckFacts, Estimate, Report, ResultFacts, SourceFacts, printable, write_json
+from slimmer.summary import duration, render, size
+
+from handmade import file, flattened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def report(**more: object) -> Report:
+    """Give a report with one of everything."""
+    rootfs = flattened([file("a", b"x" * 90)])
+    changes = (Change("usr/lib/a.so", "strip", "replace", 5_000_000, 1_000_000, 1, "layout"),)
+    kept = tuple(Kept(f"usr/lib/{number}.so", "strip", "laid out by BOLT") for number in range(3))
+    plan = Plan(rootfs, rootfs, ("strip", "uv_cache"), changes, (*kept, Kept("x\x1b[2J.so", "strip", "why \x07")))
+    facts = {
+        "source": SourceFacts("app:1.4", "sha256:1", 10_000_000, 9_000_000, 7, "linux/amd64"),
+        "plan": plan,
+        "estimate": Estimate(5_000_000, 5_010_432),
+        "timings": {"read": 1.5, "plan": 0.2},
+        **more,
+    }
+    return Report(**facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (9_994, "9.99 kB"), (9_996, "10.0 kB"), (99_960, "100 kB"),
+     (999_600, "1.00 MB"), (8_412_345_678, "8.41 GB"), (-5_300_000, "-5.30 MB"), (10**16, "10000 TB")],
+)  # fmt: skip
+def test_sizes_have_three_digits(count: int, text: str) -> None:
+    """Decimal units as engines print them."""
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min 01 s")])
+def test_durations(seconds: float, text: str) -> None:
+    """Tenths where they matter, minutes where seconds do not."""
+    assert duration(seconds) == text
+
+
+def test_the_summary_says_what_happened() -> None:
+    """Before and after, a line per rule, what was kept and why, checks, time; no line is wider than a terminal."""
+    check = CheckFacts(
+        "torch_matmul", "passed", "…", "…", 6.9, "18 results equal to the bit; torch 2.9.0+cu128, cuda 12.8"
+    )
+    result = ResultFacts("app:1.4-slim", "sha256:2", 5_000_000, 5_010_432, "sha256:3")
+
+    text = render(report(result=result, checks=(check,)))
+
+    assert "app:1.4 -> app:1.4-slim   linux/amd64" in text
+    assert "10.0 MB -> 5.00 MB, 5.00 MB saved (50.0 %); 7 layers -> 1" in text
+    assert "strip      4.00 MB   1 file" in text
+    assert "    3 strip: laid out by BOLT" in text
+    assert "torch_matmul  passed     6.9 s  18 results equal to the" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    """An image may hold a file whose name clears the screen."""
+    text = render(report(), every_change=True)
+
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\\x1b[2J.so" in text
+
+
+def test_an_unverified_result_says_so_loudly() -> None:
+    """--no-verify is not silent."""
+    assert "NOT VERIFIED" in render(report(unverified=True))
+
+
+def test_the_report_is_the_contract(tmp_path: Path) -> None:
+    """The JSON has the keys of slimmer-report/1, and names that are not UTF-8 do not break it."""
+    path = tmp_path / "r.json"
+    write_json(report(dry_run=True), path)
+    loaded = json.loads(path.read_text("utf-8"))
+
+    assert loaded["schema"] == "slimmer-report/1"
+    assert set(loaded) >= {"slimmer", "dry_run", "source", "result", "estimate", "saved", "rules", "changes", "kept"}
+    assert set(loaded) >= {"linkage", "checks", "restored", "timings"}
+    assert loaded["saved"] == 4_000_000
+    assert loaded["rules"][0] == {"name": "strip", "files": 1, "saved": 4_000_000}
+    assert loaded["result"] is None
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_printable_escapes_what_no_terminal_should_see() -> None:
+    """Control characters, undecodable bytes and direction marks are shown, not obeyed."""
+    assert printable("a\n\x1b\udcff\u202eü") == "a\\n\\x1b\\udcff\\u202eü"
