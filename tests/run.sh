@@ -12,13 +12,12 @@ stop_engine() {
 }
 trap stop_engine EXIT
 environment tests "pip>=25.1"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --group "$checkout/pyproject.toml:test" \
-    --group "$checkout/pyproject.toml:lint" --force-reinstall --no-deps "$checkout"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --group "$checkout/pyproject.toml:test" \
-    --group "$checkout/pyproject.toml:lint" "$checkout"
+"$venv/bin/pip" install --quiet --disable-pip-version-check "$checkout" \
+    --group "$checkout/pyproject.toml:test" --group "$checkout/pyproject.toml:lint"
 
 cd "$checkout"
 "$venv/bin/ruff" check
 "$venv/bin/ruff" format --check
 "$venv/bin/mypy"
-PATH="$venv/bin:$PATH" "$venv/bin/python" -m pytest "$@"
+# Not `python -m pytest`: that would find slimmer in the checkout, and what is tested is what is installed.
+PATH="$venv/bin:$PATH" "$venv/bin/pytest" "$@"
