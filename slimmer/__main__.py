@@ -13,7 +13,8 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command line and exit with its status.
 
-    Libraries are imported while interrupts wait: native ones abort the process when one comes while they are initialised.
+    Libraries are imported while interrupts wait: native ones abort the process when one comes while they are
+    initialised.
     """
     interrupts.install()
     try:
