@@ -56,7 +56,7 @@ def _lines(report: Report) -> Iterator[str]:
     source = report.source
     name = report.result.reference if report.result is not None else "(dry run: nothing was written)"
     yield ""
-    yield f"{printable(source.reference)} -> {printable(name)}   {source.platform}"
+    yield from _joined(printable(source.reference), f"-> {printable(name)}", f"({source.platform})")
     gain = source.size - report.estimate.size
     share = f" ({100 * gain / source.size:.1f} %)" if source.size else ""
     sizes = f"{size(source.size)} -> {size(report.estimate.size)}, {_saved(gain)}{share}"
@@ -66,7 +66,13 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _kept(report)
     yield from _checks(report)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.timings.items())
-    yield f"  time    {times}; {duration(sum(report.timings.values()))} in all"
+    yield from _wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
+
+
+def _joined(*words: str) -> Iterator[str]:
+    """Give the words on one line where they fit, else one a line."""
+    line = " ".join(words)
+    yield from [line] if len(line) <= _WIDTH else [words[0], *(f"  {word}" for word in words[1:])]
 
 
 def _saved(count: int) -> str:

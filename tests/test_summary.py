@@ -56,12 +56,20 @@ def test_the_summary_says_what_happened() -> None:
 
     text = render(report(result=result, checks=(check,)))
 
-    assert "app:1.4 -> app:1.4-slim   linux/amd64" in text
+    assert "app:1.4 -> app:1.4-slim (linux/amd64)" in text
     assert "10.0 MB -> 5.00 MB, 5.00 MB saved (50.0 %); 7 layers -> 1" in text
     assert "strip      4.00 MB   1 file" in text
     assert "    3 strip: laid out by BOLT" in text
     assert "torch_matmul passed 6.9 s 18 results equal to the bit; torch 2.9.0+cu128" in " ".join(text.split())
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_long_name_takes_a_line_of_its_own() -> None:
+    """A registry's host and a long path do not break the lines of an 80-column terminal amid a word."""
+    reference = "registry.example.com:5000/platform-team/recommendations/service:2026.11.23-rc1"
+    text = render(report(source=SourceFacts(reference, "sha256:1", 10, 9, 7, "linux/amd64")))
+
+    assert f"\n{reference}\n  -> (dry run: nothing was written)\n  (linux/amd64)\n" in text
 
 
 def test_control_characters_never_reach_the_terminal() -> None:
