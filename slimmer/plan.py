@@ -7,10 +7,13 @@ is written.
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from slimmer.layer import layer_chunks, layer_size
+from slimmer.progress import Progress, Silence
+from slimmer.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from slimmer.content import Content
     from slimmer.image import Config
     from slimmer.layer import Inode
-    from slimmer.progress import Progress
     from slimmer.rootfs import Rootfs
 
 
@@ -50,6 +52,16 @@ class Replace:
 Decision = Keep | Remove | Replace
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a rule looks at: the files as the rules before it leave them, the configuration, what the person chose."""
+
+    rootfs: Rootfs
+    config: Config
+    settings: Settings = field(default_factory=Settings)
+    progress: Progress = field(default_factory=Silence)
+
+
 class Rule(Protocol):
     """One kind of dead weight: what of it an image holds, and why it can go."""
 
@@ -59,7 +71,7 @@ class Rule(Protocol):
     rewrites: bool
     """Whether it replaces contents. Such a rule is asked after those that remove, about what they leave."""
 
-    def propose(self, rootfs: Rootfs, config: Config, progress: Progress) -> Iterator[Decision]:
+    def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a decision for everything that the rule could take. Opens no file for writing."""
 
 
@@ -109,79 +121,92 @@ class Plan:
         return layer_chunks(self.result.entries())
 
 
-def propose(rootfs: Rootfs, config: Config, rules: Sequence[Rule], exclude: Sequence[str], progress: Progress) -> Plan:
+Veto = Callable[[str], str | None]
+"""Gives why a path must not be changed, or None."""
+
+
+def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> Plan:
     """Ask every rule and give what its decisions add up to.
 
     EXCLUDE are globs over absolute paths; `*` matches `/` too, and a directory stands for all that is below it.
     """
-    source = rootfs
-    changes: list[Change] = []
-    kept: list[Kept] = []
+    draft = Draft(scene.rootfs, lambda path: excluding(path, exclude))
     for rule in sorted(rules, key=lambda rule: (rule.rewrites, rule.name)):
-        removals: list[Remove] = []
-        replacements: dict[int, Content] = {}
-        for decision in rule.propose(rootfs, config, progress):
-            if isinstance(decision, Keep):
-                kept.append(Kept(decision.path, rule.name, decision.reason))
-            elif (glob := _excluding(decision.path, exclude)) is not None:
-                kept.append(Kept(decision.path, rule.name, f"excluded by --exclude {glob}"))
-            elif isinstance(decision, Remove):
-                removals.append(decision)
-            else:
-                inode = rootfs.get(decision.path)
-                if inode is None:
-                    raise AssertionError(f"rule {rule.name} replaces {decision.path}, which is not there")
-                replacements[id(inode)] = decision.content
-                changes.append(
-                    Change(decision.path, rule.name, "replace", inode.size, decision.content.size, 1, decision.how)
-                )
-        if removals:
-            rootfs, removed, spared = _removed(rootfs, rule.name, removals, exclude)
-            changes += removed
-            kept += spared
-        if replacements:
-            rootfs = rootfs.replaced(lambda inode, new=replacements: _with_content(inode, new.get(id(inode))))  # type: ignore[misc]
-    return Plan(source, rootfs, tuple(sorted(rule.name for rule in rules)), tuple(changes), tuple(kept))
+        draft.decide(rule.name, rule.propose(replace(scene, rootfs=draft.rootfs)))
+    return draft.plan(tuple(sorted(rule.name for rule in rules)))
 
 
-def _with_content(inode: Inode, content: Content | None) -> Inode:
-    return inode if content is None else replace(inode, content=content)
-
-
-def _excluding(path: str, exclude: Sequence[str]) -> str | None:
+def excluding(path: str, exclude: Sequence[str]) -> str | None:
+    """Give the reason for which one of the globs EXCLUDE keeps PATH, or None."""
     parts = ("/" + path).split("/")
     above = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
     for glob in exclude:
         anchored = glob if glob.startswith(("/", "*")) else "/" + glob
         if any(fnmatch.fnmatchcase(candidate, anchored.rstrip("/")) for candidate in above):
-            return glob
+            return f"excluded by --exclude {glob}"
     return None
 
 
-def _removed(
-    rootfs: Rootfs, rule: str, removals: Iterable[Remove], exclude: Sequence[str]
-) -> tuple[Rootfs, list[Change], list[Kept]]:
-    """Give the root without what is removed, a change for each removal, and what --exclude spared below them."""
-    names: dict[int, int] = {}
-    for _, inode in rootfs.entries():
-        names[id(inode)] = names.get(id(inode), 0) + 1
-    gone: set[str] = set()
-    changes: list[Change] = []
-    kept: list[Kept] = []
-    for removal in removals:
-        below = [path for path in rootfs.below(removal.path) if path not in gone]
-        spared = {path: glob for path in below if (glob := _excluding(path, exclude)) is not None}
-        stay = {"/".join(path.split("/")[:count]) for path in spared for count in range(1, path.count("/") + 2)}
-        kept += [Kept(path, rule, f"excluded by --exclude {glob}") for path, glob in spared.items()]
-        freed = files = 0
-        for path in below:
-            found = rootfs.get(path)
-            if path in stay or found is None:
-                continue
-            gone.add(path)
-            files += found.content is not None
-            names[id(found)] -= 1
-            if names[id(found)] == 0:
-                freed += found.size
-        changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
-    return rootfs.without(gone), changes, kept
+class Draft:
+    """A plan while decisions are still made: what they come to, one rule after the other."""
+
+    def __init__(self, rootfs: Rootfs, veto: Veto) -> None:
+        self.rootfs = rootfs
+        self._source = rootfs
+        self._veto = veto
+        self._changes: list[Change] = []
+        self._kept: list[Kept] = []
+
+    def plan(self, rules: tuple[str, ...]) -> Plan:
+        """Give the plan as it is now."""
+        return Plan(self._source, self.rootfs, rules, tuple(self._changes), tuple(self._kept))
+
+    def decide(self, rule: str, decisions: Iterable[Decision]) -> None:
+        """Take the decisions of a rule; a change that is vetoed becomes a Kept with the veto's reason."""
+        removals: list[Remove] = []
+        replacements: dict[int, Content] = {}
+        for decision in decisions:
+            reason = decision.reason if isinstance(decision, Keep) else self._veto(decision.path)
+            if reason is not None:
+                self._kept.append(Kept(decision.path, rule, reason))
+            elif isinstance(decision, Remove):
+                removals.append(decision)
+            elif isinstance(decision, Replace):
+                inode = self.rootfs.get(decision.path)
+                if inode is None:
+                    raise AssertionError(f"rule {rule} replaces {decision.path}, which is not there")
+                replacements[id(inode)] = decision.content
+                before, after = inode.size, decision.content.size
+                self._changes.append(Change(decision.path, rule, "replace", before, after, 1, decision.how))
+        if removals:
+            self._remove(rule, removals)
+        if replacements:
+            self.rootfs = self.rootfs.replaced(lambda inode: _with_content(inode, replacements.get(id(inode))))
+
+    def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
+        names: dict[int, int] = {}
+        for _, inode in self.rootfs.entries():
+            names[id(inode)] = names.get(id(inode), 0) + 1
+        gone: set[str] = set()
+        for removal in removals:
+            below = [path for path in self.rootfs.below(removal.path) if path not in gone]
+            spared = {path: reason for path in below if (reason := self._veto(path)) is not None}
+            # What leads to a path that stays has to stay with it.
+            stay = {"/".join(path.split("/")[:count]) for path in spared for count in range(1, path.count("/") + 2)}
+            self._kept += [Kept(path, rule, reason) for path, reason in spared.items()]
+            freed = files = 0
+            for path in below:
+                found = self.rootfs.get(path)
+                if path in stay or found is None:
+                    continue
+                gone.add(path)
+                files += found.content is not None
+                names[id(found)] -= 1
+                if names[id(found)] == 0:
+                    freed += found.size
+            self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
+        self.rootfs = self.rootfs.without(gone)
+
+
+def _with_content(inode: Inode, content: Content | None) -> Inode:
+    return inode if content is None else replace(inode, content=content)

@@ -9,7 +9,7 @@ import itertools
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from slimmer import __version__, checks, plan, rules
@@ -17,9 +17,11 @@ from slimmer.checks import FAILED, Pair, Subject
 from slimmer.engine import Engine
 from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
+from slimmer.plan import Scene
 from slimmer.reference import Tag, slim_tag
 from slimmer.report import CheckFacts, Estimate, Report, ResultFacts, SourceFacts
 from slimmer.rootfs import flatten
+from slimmer.settings import Settings
 from slimmer.transports import docker_archive, docker_daemon
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     dry_run: bool = False
     verify: bool = True
+    settings: Settings = field(default_factory=Settings)
 
 
 class CheckFailedError(CheckError):
@@ -81,7 +84,7 @@ def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, pr
         laps.end("read")
         if not rootfs.size():
             raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
-        planned = plan.propose(rootfs, image.config, chosen, options.exclude, progress)
+        planned = plan.propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
         estimate = Estimate(planned.result.size(), planned.layer_size())
         laps.end("plan")
         facts = SourceFacts(

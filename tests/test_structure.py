@@ -19,7 +19,7 @@ ORDER = [
     ["elf"],
     ["rootfs"],
     ["layer", "image", "reference"],
-    ["content", "rawjson", "interrupts", "progress"],
+    ["content", "rawjson", "interrupts", "progress", "settings"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content
-from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment, parse
+from slimmer.elf.object import PT_LOAD, SHT_NULL, SHT_REL, SHT_RELA, Header, Object, Section, Segment, parse
 from slimmer.elf.readers import disagreements
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
@@ -37,13 +37,17 @@ def violations(before: Content, after: Content) -> list[str]:
 
 
 def _header(old: Object, new: Object) -> Iterator[str]:
-    """Give a violation unless the object says the same of itself; only the two tables may lie elsewhere.
+    """Give a violation unless the object says the same of itself; only where its two tables lie may change.
 
-    A changed entry point or type starts another program; a changed count would hide a segment (eu-strip on e_phnum
-    0xffff).
+    A changed entry point or type starts another program; a changed count of segments hides one (eu-strip on e_phnum
+    0xffff). How many section headers there are is for `_sections` to judge.
     """
-    if replace(old.header, phoff=0, shoff=0) != replace(new.header, phoff=0, shoff=0):
+    if _without_places(old.header) != _without_places(new.header):
         yield "its ELF header changed"
+
+
+def _without_places(header: Header) -> Header:
+    return replace(header, phoff=0, shoff=0, shnum=0, shstrndx=0)
 
 
 def _segments(old: Object, new: Object) -> Iterator[str]:
@@ -71,11 +75,11 @@ def _granule(segment: Segment) -> int:
 
 
 def _masked(elf: Object, offset: int, length: int) -> Content:
-    """Give bytes of the file with the fields that may change put to zero: e_phoff, e_shoff and each p_offset."""
+    """Give bytes of the file with the fields that may change put to zero: those of the two tables, each p_offset."""
     if not length:
         return Content([])  # what is empty may stand anywhere, behind the end of the file too
     header = elf.header
-    masks = [(0, replace(header, phoff=0, shoff=0).pack(elf.form))]
+    masks = [(0, _without_places(header).pack(elf.form))]
     if elf.segments:
         masks.append((header.phoff, b"".join(replace(segment, offset=0).pack(elf.form) for segment in elf.segments)))
     content = elf.content.slice(offset, offset + length)
@@ -89,18 +93,60 @@ def _masked(elf: Object, offset: int, length: int) -> Content:
 def _sections(old: Object, new: Object) -> Iterator[str]:
     """Give each section that is neither as it was nor gone and on the list of what may go.
 
-    Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`. An index
-    that shifts makes symbols name another section: GNU strip does that to a quarter of all wheels' libraries.
+    - Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`.
+    - A loaded section keeps its index, by which dynamic symbols name it: GNU strip leaves `.dynsym` as it is and sorts
+      the sections of a quarter of all wheels' libraries anew, so that their symbols name others.
+    - Where a header refers to another section it refers to the same one, whatever its index.
     """
     may_go = removable(old)
-    for was, now in zip(old.sections, new.sections, strict=True):
-        if now.type == SHT_NULL and was.type != SHT_NULL:
-            if was.index not in may_go or was.is_allocated:
-                yield f"section {was.name or was.index} is gone"
-        elif replace(was, offset=0, name_offset=0) != replace(now, offset=0, name_offset=0):
-            yield f"the header of section {was.name or was.index} changed"
-        elif not _moved_with_a_segment(old, new, was, now) and _bytes(old, was).differs(_bytes(new, now)):
-            yield f"the bytes of section {was.name or was.index} changed"
+    matches = _matches(old, new)
+    for was in old.sections:
+        if was.type == SHT_NULL:
+            continue
+        now = matches.get(was.index)
+        trouble = _trouble(old, new, was, now) if now is not None else "is gone"
+        if trouble is not None and not (now is None and was.index in may_go and not was.is_allocated):
+            yield f"section {was.name or f'number {was.index}'} {trouble}"
+    known = {section.index for section in matches.values()}
+    for section in new.sections:
+        if section.type != SHT_NULL and section.index not in known:
+            yield f"section {section.name or section.index} was not there before"
+
+
+def _trouble(old: Object, new: Object, was: Section, now: Section) -> str | None:
+    """Give what is wrong with a section that is still there, or None."""
+    if was.is_allocated and was.index != now.index:
+        return "has another index, and symbols name it by that"
+    if was.index == old.shstrndx and now.index == new.shstrndx:
+        return None  # the names are compared one by one
+    if _described(old, was) != _described(new, now):
+        return "has another header"
+    if not _moved_with_a_segment(old, new, was, now) and _bytes(old, was).differs(_bytes(new, now)):
+        return "has other bytes"
+    return None
+
+
+def _matches(old: Object, new: Object) -> dict[int, Section]:
+    """Give for each old section's index the new section that it became: of the same name, the first to the first."""
+    waiting: dict[str, list[Section]] = {}
+    for section in new.sections:
+        if section.type != SHT_NULL:
+            waiting.setdefault(section.name, []).append(section)
+    found = {}
+    for section in old.sections:
+        if section.type != SHT_NULL and waiting.get(section.name):
+            found[section.index] = waiting[section.name].pop(0)
+    return found
+
+
+def _described(elf: Object, section: Section) -> tuple[Section, str, str]:
+    """Give a section header without where it stands, and the names of the sections that it refers to."""
+
+    def name(index: int) -> str:
+        return elf.sections[index].name if index < len(elf.sections) else f"number {index}"
+
+    info = name(section.info) if section.type in {SHT_REL, SHT_RELA} else str(section.info)
+    return replace(section, index=0, offset=0, name_offset=0, link=0, info=0), name(section.link), info
 
 
 def _bytes(elf: Object, section: Section) -> Content:

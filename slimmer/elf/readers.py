@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slimmer.content import Content
 
 LIEF_LIMIT = 16 << 20
+_PLACES = {"e_phoff", "e_shoff", "e_shnum", "e_shstrndx"}
 _LINKED = {
     "SHT_DYNSYM",
     "SHT_STRTAB",
@@ -62,9 +63,7 @@ _UNREADABLE = (
 
 def _pyelftools(content: Content) -> dict[str, Any]:
     elf = ELFFile(content.open())
-    facts: dict[str, Any] = {
-        "file header": [value for key, value in elf.header.items() if key not in {"e_phoff", "e_shoff"}]
-    }
+    facts: dict[str, Any] = {"file header": [value for key, value in elf.header.items() if key not in _PLACES]}
     for segment in elf.iter_segments():
         if isinstance(segment, DynamicSegment):
             facts["dynamic table"] = [

@@ -21,10 +21,8 @@ from slimmer.plan import Keep, Replace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slimmer.image import Config
     from slimmer.layer import Inode
-    from slimmer.plan import Decision
-    from slimmer.progress import Progress
+    from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
 _SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
@@ -43,13 +41,13 @@ class Strip:
     on_by_default = True
     rewrites = True
 
-    def propose(self, rootfs: Rootfs, config: Config, progress: Progress) -> Iterator[Decision]:  # noqa: ARG002 - rules share a signature
+    def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each shared object that can spare something and is proved unchanged, else a Keep."""
-        candidates = [(path, inode) for path, inode in rootfs.files() if _SHARED_OBJECT.fullmatch(path)]
+        candidates = [(path, inode) for path, inode in scene.rootfs.files() if _SHARED_OBJECT.fullmatch(path)]
         total = sum(inode.size for _, inode in candidates)
-        with progress.stage("stripping", total) as stage:
+        with scene.progress.stage("stripping", total) as stage:
             for path, inode in candidates:
-                decision = _decide(path, inode, rootfs)
+                decision = _decide(path, inode, scene.rootfs)
                 if decision is not None:
                     yield decision
                 stage.advance(inode.size)

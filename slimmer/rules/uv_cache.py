@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.image import Config
-    from slimmer.plan import Decision
-    from slimmer.progress import Progress
+    from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
 _TAG = "CACHEDIR.TAG"
@@ -42,12 +41,13 @@ class UvCache:
     on_by_default = True
     rewrites = False
 
-    def propose(self, rootfs: Rootfs, config: Config, progress: Progress) -> Iterator[Decision]:  # noqa: ARG002 - rules share a signature
+    def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for each cache that nothing in the image needs, else a Keep with who does."""
+        rootfs = scene.rootfs
         caches = list(_caches(rootfs))
         if not caches:
             return
-        runs_uv = _runs_uv(rootfs, config)
+        runs_uv = _runs_uv(rootfs, scene.config)
         for cache in caches:
             reason = runs_uv or _needed_by(rootfs, cache)
             if reason is not None:

