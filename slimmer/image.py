@@ -68,9 +68,14 @@ class Config:
         return str(self.mapping.get("os") or "linux")
 
     @property
+    def architecture(self) -> str:
+        """The architecture as Go calls it: `amd64`, `arm64`; empty when the configuration does not say."""
+        return str(self.mapping.get("architecture") or "")
+
+    @property
     def platform(self) -> str:
         """The platform, as `linux/arm64/v8`."""
-        parts = [self.os, str(self.mapping.get("architecture") or "unknown"), str(self.mapping.get("variant") or "")]
+        parts = [self.os, self.architecture or "unknown", str(self.mapping.get("variant") or "")]
         return "/".join(part for part in parts if part)
 
     @property

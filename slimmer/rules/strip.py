@@ -47,21 +47,23 @@ class Strip:
         total = sum(inode.size for _, inode in candidates)
         with scene.progress.stage("stripping", total) as stage:
             for path, inode in candidates:
-                decision = _decide(path, inode, scene.rootfs)
+                decision = _decide(path, inode, scene)
                 if decision is not None:
                     yield decision
                 stage.advance(inode.size)
 
 
-def _decide(path: str, inode: Inode, rootfs: Rootfs) -> Decision | None:
+def _decide(path: str, inode: Inode, scene: Scene) -> Decision | None:
     content = inode.content
     if content is None or not is_elf(content):
         return None  # a linker script, or something that only looks like a library by its name
     try:
         elf = parse(content)
+        if not elf.sections:
+            return Keep(path, "it has no section headers, so nothing says what could go")
         if not removable(elf):
-            return None  # stripped already, or without sections
-        reason = refusal(elf) or _watched(path, inode, rootfs)
+            return None  # stripped already
+        reason = refusal(elf, scene.config.architecture) or _watched(path, inode, scene.rootfs)
         if reason is not None:
             return Keep(path, reason)
         slimmed = layout.without_dead_ranges(elf)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def plan_for(*entries: Spec, exclude: tuple[str, ...] = ()) -> Plan:
+def plan_for(*entries: Spec, exclude: tuple[str, ...] = (), architecture: str = "amd64") -> Plan:
     """Give what the rule alone makes of a root."""
-    return propose(Scene(flattened(list(entries)), Config(b'{"rootfs":{"diff_ids":[]}}')), [rule], exclude)
+    raw = json.dumps({"architecture": architecture, "rootfs": {"diff_ids": []}}).encode()
+    return propose(Scene(flattened(list(entries)), Config(raw)), [rule], exclude)
 
 
 @pytest.fixture
@@ -115,6 +117,25 @@ def test_leaves_alone_what_is_no_shared_object(library: bytes) -> None:
 
     assert plan.changes == ()
     assert plan.kept == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"), [(247, "eBPF"), (224, "another machine (e_machine 224)"), (183, "another machine")]
+)
+def test_keeps_objects_for_other_machines(machine: int, words: str, library: bytes) -> None:
+    """A GPU's or an arm program in an amd64 image is data; i386 libraries are not foreign there."""
+    foreign = library[:18] + machine.to_bytes(2, "little") + library[20:]
+
+    assert words in plan_for(file("x.so", foreign)).kept[0].reason
+    assert plan_for(file("x.so", foreign), architecture="").kept == () or machine == 247
+
+
+def test_keeps_an_object_without_section_headers(library: bytes) -> None:
+    """A packed library (sstrip, UPX) does not say what could go."""
+    bare = library[:40] + bytes(8) + library[48:58] + bytes(6) + library[64:]
+
+    (kept,) = plan_for(file("x.so", bare)).kept
+    assert "no section headers" in kept.reason
 
 
 def test_exclude_keeps_a_directory(library: bytes) -> None:
