@@ -7,6 +7,7 @@ is written.
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -166,7 +167,7 @@ class Draft:
         removals: list[Remove] = []
         replacements: dict[int, Content] = {}
         for decision in decisions:
-            reason = decision.reason if isinstance(decision, Keep) else self._veto(decision.path)
+            reason = decision.reason if isinstance(decision, Keep) else self._vetoed(decision)
             if reason is not None:
                 self._kept.append(Kept(decision.path, rule, reason))
             elif isinstance(decision, Remove):
@@ -183,10 +184,14 @@ class Draft:
         if replacements:
             self.rootfs = self.rootfs.replaced(lambda inode: _with_content(inode, replacements.get(id(inode))))
 
+    def _vetoed(self, decision: Remove | Replace) -> str | None:
+        inode = self.rootfs.get(decision.path)
+        # A content has all names of its inode: what one of them forbids is forbidden.
+        paths = self.rootfs.names(inode) if isinstance(decision, Replace) and inode is not None else [decision.path]
+        return next((reason for path in paths if (reason := self._veto(path)) is not None), None)
+
     def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
-        names: dict[int, int] = {}
-        for _, inode in self.rootfs.entries():
-            names[id(inode)] = names.get(id(inode), 0) + 1
+        gone_names: Counter[int] = Counter()
         gone: set[str] = set()
         for removal in removals:
             below = [path for path in self.rootfs.below(removal.path) if path not in gone]
@@ -201,8 +206,8 @@ class Draft:
                     continue
                 gone.add(path)
                 files += found.content is not None
-                names[id(found)] -= 1
-                if names[id(found)] == 0:
+                gone_names[id(found)] += 1
+                if gone_names[id(found)] == len(self.rootfs.names(found)):
                     freed += found.size
             self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
         self.rootfs = self.rootfs.without(gone)

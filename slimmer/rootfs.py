@@ -27,6 +27,7 @@ class Rootfs:
     def __init__(self, inodes: Mapping[str, Inode]) -> None:
         self._inodes = dict(inodes)
         self._children: dict[str, list[str]] | None = None
+        self._names: dict[int, list[str]] | None = None
 
     def __contains__(self, path: str) -> bool:
         return path in self._inodes
@@ -45,6 +46,14 @@ class Rootfs:
             if inode.kind is Kind.FILE and id(inode) not in seen:
                 seen.add(id(inode))
                 yield path, inode
+
+    def names(self, inode: Inode) -> list[str]:
+        """Give every path of an inode of this root, in order; hard links make several."""
+        if self._names is None:
+            self._names = {}
+            for path, found in self._inodes.items():
+                self._names.setdefault(id(found), []).append(path)
+        return self._names.get(id(inode), [])
 
     def get(self, path: str) -> Inode | None:
         """Give the inode of this very path, following no symlink."""

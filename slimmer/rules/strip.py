@@ -43,7 +43,11 @@ class Strip:
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each shared object that can spare something and is proved unchanged, else a Keep."""
-        candidates = [(path, inode) for path, inode in scene.rootfs.files() if _SHARED_OBJECT.fullmatch(path)]
+        candidates = [
+            (path, inode)
+            for path, inode in scene.rootfs.files()
+            if any(_SHARED_OBJECT.fullmatch(name) for name in scene.rootfs.names(inode))
+        ]
         total = sum(inode.size for _, inode in candidates)
         with scene.progress.stage("stripping", total) as stage:
             for path, inode in candidates:
@@ -63,7 +67,7 @@ def _decide(path: str, inode: Inode, scene: Scene) -> Decision | None:
             return Keep(path, "it has no section headers, so nothing says what could go")
         if not removable(elf):
             return None  # stripped already
-        reason = refusal(elf, scene.config.architecture) or _watched(path, inode, scene.rootfs)
+        reason = refusal(elf, scene.config.architecture) or _watched(inode, scene.rootfs)
         if reason is not None:
             return Keep(path, reason)
         slimmed = layout.without_dead_ranges(elf)
@@ -76,8 +80,14 @@ def _decide(path: str, inode: Inode, scene: Scene) -> Decision | None:
     return Replace(path, slimmed, _HOW)
 
 
-def _watched(path: str, inode: Inode, rootfs: Rootfs) -> str | None:
-    """Give who would notice a change of the file as such, or None."""
+def _watched(inode: Inode, rootfs: Rootfs) -> str | None:
+    """Give who would notice a change of the file as such, under any of its names, or None."""
+    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
+        return "the kernel checks its signature (security.ima)"
+    return next((reason for path in rootfs.names(inode) if (reason := _watched_as(path, rootfs)) is not None), None)
+
+
+def _watched_as(path: str, rootfs: Rootfs) -> str | None:
     directory, _, name = path.rpartition("/")
     stem = name.partition(".so")[0]
     siblings = {
@@ -94,8 +104,6 @@ def _watched(path: str, inode: Inode, rootfs: Rootfs) -> str | None:
             return f"its own integrity is checked against {sibling}"
     if name == "fips.so":
         return "OpenSSL's FIPS module checks its own integrity"
-    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
-        return "the kernel checks its signature (security.ima)"
     if path.startswith("usr/lib/debug/"):
         return "debug information that somebody installed on purpose"
     if _C_LIBRARY.fullmatch(name):

@@ -50,6 +50,15 @@ def test_hard_links_are_stripped_once_and_stay_links(library: bytes) -> None:
     assert plan.result.get("a.so") is plan.result.get("b.so")
 
 
+def test_every_name_of_a_library_counts(library: bytes) -> None:
+    """A library may be known by a second name only: there it is found, watched and excluded."""
+    names = [file("a/blob", library), hard_link("z/libsoft.so", "a/blob")]
+
+    assert [change.path for change in plan_for(*names).changes] == ["a/blob"]
+    assert "libsoft.chk" in plan_for(*names, file("z/libsoft.chk")).kept[0].reason
+    assert plan_for(*names, exclude=("/z",)).kept[0].reason == "excluded by --exclude /z"
+
+
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
