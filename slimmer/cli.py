@@ -12,6 +12,7 @@ import click
 from slimmer import __version__, rules
 from slimmer.errors import DestinationError, SlimmerError, UsageError
 from slimmer.report import write_json
+from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.summary import render
 from slimmer.terminal import listener
@@ -49,6 +50,16 @@ def commands() -> None:
 @click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
 @click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave these paths alone (repeatable); * matches / too.")
+@click.option(
+    "--strip-with", type=click.Choice([str(choice) for choice in StripWith]), default=str(StripWith.LAYOUT),
+    show_default=True,
+    help="Write stripped objects with slimmer's own layout, or with this machine's strip where the proof agrees.",
+)  # fmt: skip
+@click.option("--include-proprietary", is_flag=True, help="Change libraries whose licence forbids it, too.")
+@click.option(
+    "--debug-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Save what is stripped as build-id debug files.",
+)  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Run no container. The report says so, loudly.")
 @click.option(
     "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -62,7 +73,8 @@ def commands() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
 def run(
     *, image: str, tag: str | None, dry_run: bool, only: tuple[str, ...], skip: tuple[str, ...],
-    exclude: tuple[str, ...], no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
+    exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
+    no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
 
@@ -71,7 +83,10 @@ def run(
     """
     for path in reports:
         _check_report(path)
-    options = Options(image, tag, only, skip, exclude, dry_run=dry_run, verify=not no_verify)
+    settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
+    options = Options(
+        image, tag, only, skip, exclude, dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir
+    )
     try:
         report = slim(options, listener("none" if quiet else progress))
     except CheckFailedError as failed:

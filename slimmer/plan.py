@@ -6,7 +6,6 @@ is written.
 
 from __future__ import annotations
 
-import fnmatch
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from slimmer.progress import Progress, Silence
 from slimmer.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from slimmer.content import Content
     from slimmer.image import Config
@@ -126,28 +125,6 @@ Veto = Callable[[str], str | None]
 """Gives why a path must not be changed, or None."""
 
 
-def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> Plan:
-    """Ask every rule and give what its decisions add up to.
-
-    EXCLUDE are globs over absolute paths; `*` matches `/` too, and a directory stands for all that is below it.
-    """
-    draft = Draft(scene.rootfs, lambda path: excluding(path, exclude))
-    for rule in sorted(rules, key=lambda rule: (rule.rewrites, rule.name)):
-        draft.decide(rule.name, rule.propose(replace(scene, rootfs=draft.rootfs)))
-    return draft.plan(tuple(sorted(rule.name for rule in rules)))
-
-
-def excluding(path: str, exclude: Sequence[str]) -> str | None:
-    """Give the reason for which one of the globs EXCLUDE keeps PATH, or None."""
-    parts = ("/" + path).split("/")
-    above = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
-    for glob in exclude:
-        anchored = glob if glob.startswith(("/", "*")) else "/" + glob
-        if any(fnmatch.fnmatchcase(candidate, anchored.rstrip("/")) for candidate in above):
-            return f"excluded by --exclude {glob}"
-    return None
-
-
 class Draft:
     """A plan while decisions are still made: what they come to, one rule after the other."""
 
@@ -157,13 +134,18 @@ class Draft:
         self._veto = veto
         self._changes: list[Change] = []
         self._kept: list[Kept] = []
+        self.replaced: dict[str, Content] = {}
+        """Every path whose content is replaced so far, all names of an inode, with the new content."""
 
     def plan(self, rules: tuple[str, ...]) -> Plan:
         """Give the plan as it is now."""
         return Plan(self._source, self.rootfs, rules, tuple(self._changes), tuple(self._kept))
 
-    def decide(self, rule: str, decisions: Iterable[Decision]) -> None:
-        """Take the decisions of a rule; a change that is vetoed becomes a Kept with the veto's reason."""
+    def decide(self, rule: str, decisions: Iterable[Decision], files: int = 1) -> None:
+        """Take the decisions of a rule; a change that is vetoed becomes a Kept with the veto's reason.
+
+        FILES is what a replacement counts for: nothing where it only follows from another.
+        """
         removals: list[Remove] = []
         replacements: dict[int, Content] = {}
         for decision in decisions:
@@ -177,8 +159,9 @@ class Draft:
                 if inode is None:
                     raise AssertionError(f"rule {rule} replaces {decision.path}, which is not there")
                 replacements[id(inode)] = decision.content
+                self.replaced |= dict.fromkeys(self.rootfs.names(inode), decision.content)
                 before, after = inode.size, decision.content.size
-                self._changes.append(Change(decision.path, rule, "replace", before, after, 1, decision.how))
+                self._changes.append(Change(decision.path, rule, "replace", before, after, files, decision.how))
         if removals:
             self._remove(rule, removals)
         if replacements:

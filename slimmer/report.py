@@ -12,6 +12,7 @@ from slimmer import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from slimmer.checks import Examined
     from slimmer.plan import Change, Kept, Plan
 
 SCHEMA = "slimmer-report/1"
@@ -55,18 +56,6 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckFacts:
-    """A check, its verdict and how long it took."""
-
-    name: str
-    status: str
-    original: str
-    slimmed: str
-    seconds: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class RuleFacts:
     """What a rule came to."""
 
@@ -84,7 +73,7 @@ class Report:
     estimate: Estimate
     dry_run: bool = False
     result: ResultFacts | None = None
-    checks: tuple[CheckFacts, ...] = ()
+    checks: tuple[Examined, ...] = ()
     unverified: bool = False
     """Whether the person asked for no checks."""
     timings: dict[str, float] = field(default_factory=dict)
@@ -136,13 +125,7 @@ class Report:
             "kept": [_kept(kept) for kept in self.plan.kept],
             "linkage": None,
             "verified": bool(self.checks) and not self.unverified,
-            "checks": [
-                {
-                    "name": check.name, "status": check.status, "original": check.original, "slimmed": check.slimmed,
-                    "seconds": round(check.seconds, 3), "reason": check.reason,
-                }
-                for check in self.checks
-            ],
+            "checks": [_check(examined) for examined in self.checks],
             "restored": [],
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
         }  # fmt: skip
@@ -157,6 +140,14 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _kept(kept: Kept) -> dict[str, Any]:
     return {"path": printable("/" + kept.path), "rule": kept.rule, "reason": printable(kept.reason)}
+
+
+def _check(examined: Examined) -> dict[str, Any]:
+    verdict = examined.verdict
+    return {
+        "name": examined.name, "status": verdict.status, "original": verdict.original, "slimmed": verdict.slimmed,
+        "seconds": round(examined.seconds, 3), "reason": verdict.reason,
+    }  # fmt: skip
 
 
 def printable(text: str) -> str:

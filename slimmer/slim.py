@@ -12,21 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from slimmer import __version__, checks, plan, rules
+from slimmer import __version__, checks, rules
 from slimmer.checks import FAILED, Pair, Subject
 from slimmer.engine import Engine
 from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
 from slimmer.plan import Scene
+from slimmer.propose import propose
 from slimmer.reference import Tag, slim_tag
-from slimmer.report import CheckFacts, Estimate, Report, ResultFacts, SourceFacts
+from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
 from slimmer.rootfs import flatten
 from slimmer.settings import Settings
 from slimmer.transports import docker_archive, docker_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from slimmer.checks import Examined
     from slimmer.engine import Completed
     from slimmer.image import Config, Image
     from slimmer.plan import Plan, Rule
@@ -52,6 +55,8 @@ class Options:
     dry_run: bool = False
     verify: bool = True
     settings: Settings = field(default_factory=Settings)
+    debug_dir: Path | None = None
+    """Where to save what is stripped, as build-id debug files; not in a dry run."""
 
 
 class CheckFailedError(CheckError):
@@ -84,7 +89,7 @@ def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, pr
         laps.end("read")
         if not rootfs.size():
             raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
-        planned = plan.propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
+        planned = propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
         estimate = Estimate(planned.result.size(), planned.layer_size())
         laps.end("plan")
         facts = SourceFacts(
@@ -102,8 +107,10 @@ def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, pr
                 report = replace(report, checks=_examined(engine, original, slimmed, trial.tag, progress))
                 laps.end("verify")
             report = replace(report, timings=laps.timings)
-            if failed := [check for check in report.checks if check.status == FAILED]:
-                raise CheckFailedError(f"check {failed[0].name} failed: {failed[0].reason}; nothing was tagged", report)
+            if failed := [check for check in report.checks if check.verdict.status == FAILED]:
+                raise CheckFailedError(
+                    f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report
+                )
             engine.tag(result.id, tag.repository, tag.tag)
             return replace(report, result=result)
 
@@ -149,26 +156,14 @@ def _write(
 
 def _examined(
     engine: Engine, original: Subject, slimmed: Subject, run: str, progress: Progress
-) -> tuple[CheckFacts, ...]:
-    """Give the verdict of every check."""
+) -> tuple[Examined, ...]:
+    """Give what every check found, each command in a container of its own."""
     numbers = itertools.count(1)
 
     def run_in(subject: Subject, command: Sequence[str], time_limit: int) -> Completed:
         return engine.run(subject.id, command, f"slimmer-{run}-{next(numbers)}", run, time_limit)
 
-    pair = Pair(original, slimmed, run_in)
-    found = checks.discover()
-    facts: list[CheckFacts] = []
-    with progress.stage("verifying", len(found), "check") as stage:
-        for check in found:
-            started = time.monotonic()
-            verdict = check.examine(pair)
-            seconds = time.monotonic() - started
-            facts.append(
-                CheckFacts(check.name, verdict.status, verdict.original, verdict.slimmed, seconds, verdict.reason)
-            )
-            stage.advance(1)
-    return tuple(facts)
+    return checks.examine(Pair(original, slimmed, run_in), progress)
 
 
 @contextmanager

@@ -118,8 +118,8 @@ def _checks(report: Report) -> Iterator[str]:
         return
     width = max([len(check.name) for check in report.checks], default=0)
     for check in report.checks:
-        head = f"  {label}{check.name:<{width}}  {check.status:<7}  {duration(check.seconds):>6}  "
-        yield from _wrapped(head, printable(check.reason))
+        head = f"  {label}{check.name:<{width}}  {check.verdict.status:<7}  {duration(check.seconds):>6}  "
+        yield from _wrapped(head, printable(check.verdict.reason))
         label = " " * len(label)
     yield ""
 

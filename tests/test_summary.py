@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from slimmer.checks import Examined, Verdict
 from slimmer.plan import Change, Kept, Plan
-from slimmer.report import CheckFacts, Estimate, Report, ResultFacts, SourceFacts, printable, write_json
+from slimmer.report import Estimate, Report, ResultFacts, SourceFacts, printable, write_json
 from slimmer.summary import duration, render, size
 
 from handmade import file, flattened
@@ -49,9 +50,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_the_summary_says_what_happened() -> None:
     """Before and after, a line per rule, what was kept and why, checks, time; no line is wider than a terminal."""
-    check = CheckFacts(
-        "torch_matmul", "passed", "…", "…", 6.9, "18 results equal to the bit; torch 2.9.0+cu128, cuda 12.8"
-    )
+    reason = "18 results equal to the bit; torch 2.9.0+cu128, cuda 12.8"
+    check = Examined("torch_matmul", Verdict("passed", "…", "…", reason), 6.9)
     result = ResultFacts("app:1.4-slim", "sha256:2", 5_000_000, 5_010_432, "sha256:3")
 
     text = render(report(result=result, checks=(check,)))

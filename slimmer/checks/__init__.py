@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from slimmer.engine import Completed
     from slimmer.image import Config
+    from slimmer.progress import Progress
     from slimmer.rootfs import Rootfs
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -29,6 +31,15 @@ class Verdict:
     original: str = ""
     slimmed: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A check that was made: its name, what it found, and how many seconds that took."""
+
+    name: str
+    verdict: Verdict
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,19 @@ class Check(Protocol):
 
     def examine(self, pair: Pair) -> Verdict:
         """Look at both images and say whether it is."""
+
+
+def examine(pair: Pair, progress: Progress) -> tuple[Examined, ...]:
+    """Make every check and give what each found."""
+    found = discover()
+    examined: list[Examined] = []
+    with progress.stage("verifying", len(found), "check") as stage:
+        for check in found:
+            started = time.monotonic()
+            verdict = check.examine(pair)
+            examined.append(Examined(check.name, verdict, time.monotonic() - started))
+            stage.advance(1)
+    return tuple(examined)
 
 
 def discover() -> tuple[Check, ...]:

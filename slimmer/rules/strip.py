@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from slimmer.content import Content
 from slimmer.elf import layout
 from slimmer.elf.contract import violations
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.refusals import refusal
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
+from slimmer.metadata.licences import proprietary
+from slimmer.metadata.owners import foreign_owner
 from slimmer.plan import Keep, Replace
 
 if TYPE_CHECKING:
@@ -43,51 +46,55 @@ class Strip:
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each shared object that can spare something and is proved unchanged, else a Keep."""
+        rootfs = scene.rootfs
         candidates = [
             (path, inode)
-            for path, inode in scene.rootfs.files()
-            if any(_SHARED_OBJECT.fullmatch(name) for name in scene.rootfs.names(inode))
+            for path, inode in rootfs.files()
+            if any(_SHARED_OBJECT.fullmatch(name) for name in rootfs.names(inode))
         ]
-        total = sum(inode.size for _, inode in candidates)
-        with scene.progress.stage("stripping", total) as stage:
+        objections = [lambda path: _watched_as(path, rootfs), foreign_owner(rootfs)]
+        if not scene.settings.include_proprietary:
+            objections.append(proprietary(rootfs))
+        with scene.progress.stage("stripping", sum(inode.size for _, inode in candidates)) as stage:
             for path, inode in candidates:
-                decision = _decide(path, inode, scene)
-                if decision is not None:
-                    yield decision
+                content = _stripped(inode, scene.config.architecture)
+                if isinstance(content, Content):
+                    names = rootfs.names(inode)
+                    reasons = (reason for object_to in objections for name in names if (reason := object_to(name)))
+                    reason = next(reasons, None)
+                    yield Replace(path, content, _HOW) if reason is None else Keep(path, reason)
+                elif content is not None:
+                    yield Keep(path, content)
                 stage.advance(inode.size)
 
 
-def _decide(path: str, inode: Inode, scene: Scene) -> Decision | None:
+def _stripped(inode: Inode, architecture: str) -> Content | str | None:
+    """Give the proved new content, or why the object is kept, or None for what has nothing to take."""
     content = inode.content
     if content is None or not is_elf(content):
         return None  # a linker script, or something that only looks like a library by its name
     try:
         elf = parse(content)
         if not elf.sections:
-            return Keep(path, "it has no section headers, so nothing says what could go")
+            return "it has no section headers, so nothing says what could go"
         if not removable(elf):
             return None  # stripped already
-        reason = refusal(elf, scene.config.architecture) or _watched(inode, scene.rootfs)
-        if reason is not None:
-            return Keep(path, reason)
+        if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
+            return "the kernel checks its signature (security.ima)"
+        if (reason := refusal(elf, architecture)) is not None:
+            return reason
         slimmed = layout.without_dead_ranges(elf)
     except ElfError as error:
-        return Keep(path, f"not a well-formed ELF object: {error}")
+        return f"not a well-formed ELF object: {error}"
     if slimmed is None or content.size - slimmed.size < _MIN_GAIN:
-        return Keep(path, f"less than {_MIN_GAIN} bytes to save")
+        return f"less than {_MIN_GAIN} bytes to save"
     if broken := violations(content, slimmed):
-        return Keep(path, f"the proof failed: {'; '.join(broken)}")
-    return Replace(path, slimmed, _HOW)
-
-
-def _watched(inode: Inode, rootfs: Rootfs) -> str | None:
-    """Give who would notice a change of the file as such, under any of its names, or None."""
-    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
-        return "the kernel checks its signature (security.ima)"
-    return next((reason for path in rootfs.names(inode) if (reason := _watched_as(path, rootfs)) is not None), None)
+        return f"the proof failed: {'; '.join(broken)}"
+    return slimmed
 
 
 def _watched_as(path: str, rootfs: Rootfs) -> str | None:
+    """Give who would notice a change of the file of this name as such, or None."""
     directory, _, name = path.rpartition("/")
     stem = name.partition(".so")[0]
     siblings = {

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.image import Config
-from slimmer.plan import Plan, Scene, propose
+from slimmer.plan import Plan, Scene
+from slimmer.propose import propose
 from slimmer.rules.strip import rule
 
 from handmade import Spec, file, flattened, hard_link, symlink

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.image import Config
-from slimmer.plan import Plan, Scene, propose
+from slimmer.plan import Plan, Scene
+from slimmer.propose import propose
 from slimmer.rules.uv_cache import rule
 
 from handmade import Spec, data_of, file, flattened, hard_link, symlink
