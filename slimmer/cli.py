@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,11 +91,16 @@ def run(
     try:
         report = slim(options, listener("none" if quiet else progress))
     except CheckFailedError as failed:
-        _publish(failed.report, reports, quiet=quiet, verbose=verbose)
+        _show(failed.report, quiet=quiet, verbose=verbose)
+        try:
+            _write_reports(failed.report, reports)
+        except DestinationError as error:
+            _complain(str(error))  # and the check that failed stays what this run ends with
         raise
-    _publish(report, reports, quiet=quiet, verbose=verbose)
+    _show(report, quiet=quiet, verbose=verbose)
     if report.result is not None:
         click.echo(f"{report.result.id} {report.result.reference}")
+    _write_reports(report, reports)
 
 
 @commands.command("rules")
@@ -107,15 +113,24 @@ def list_rules() -> None:
 
 
 def _check_report(path: Path) -> None:
+    """Raise before the work begins for a report that could not be written after it."""
     if path.suffix != ".json":
         raise UsageError(f"--report {path}: this version writes .json reports only")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--report {path}: there is no directory {path.absolute().parent}")
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
 
 
-def _publish(report: Report, reports: tuple[Path, ...], *, quiet: bool, verbose: bool) -> None:
+def _show(report: Report, *, quiet: bool, verbose: bool) -> None:
     if not quiet:
         click.echo(render(report, every_change=verbose), err=True, nl=False)
+
+
+def _write_reports(report: Report, reports: tuple[Path, ...]) -> None:
     for path in reports:
         try:
             write_json(report, path)

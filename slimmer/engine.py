@@ -17,7 +17,7 @@ from docker.types import LogConfig
 
 from slimmer import interrupts
 from slimmer.content import CHUNK
-from slimmer.errors import DestinationError, SlimmerError, SourceError
+from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +64,7 @@ class Engine:
                 ) from error
             raise SourceError(
                 f"no Docker engine answers at {where}; "
-                "start one (systemctl start docker, or dockerd as root) or set DOCKER_HOST"
+                f"start one (systemctl start docker, or dockerd as root) or set DOCKER_HOST ({_first_line(error)})"
             ) from error
         try:
             yield cls(client, where)
@@ -116,6 +116,14 @@ class Engine:
                         raise DestinationError(f"the engine cannot load the result: {line['error']}")
             except _FAILURES as error:
                 _fail(DestinationError, "the engine did not take the result", error)
+
+    def last_step(self, image: str) -> str:
+        """Give what the last line of an image's history says it was created by."""
+        try:
+            steps = self._client.history(image)  # type: ignore[no-untyped-call]
+        except _FAILURES as error:
+            _fail(SourceError, f"the engine cannot say how {image} was made", error)
+        return str(steps[0].get("CreatedBy") or "") if steps else ""
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Give an image a name; whatever had it loses it."""
@@ -169,7 +177,9 @@ class Engine:
             status = self._wait(name, time_limit)
             return Completed(status, self._output(name, stdout=True), self._output(name, stdout=False))
         except _FAILURES as error:
-            _fail(SlimmerError, f"the engine cannot run {command[0]} in {image_id}", error)
+            _fail(
+                CheckError, f"the engine cannot run {command[0]} in {image_id}, so nothing is proved or tagged", error
+            )
         finally:
             self._remove_container(name)
 
@@ -200,7 +210,11 @@ class Engine:
         except NotFound:
             return
         except _FAILURES as error:
-            _fail(SlimmerError, f"the container {name} is left; remove it with `docker rm -fv {name}`", error)
+            _fail(CheckError, f"the container {name} is left; remove it with `docker rm -fv {name}`", error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _fail(kind: type[SlimmerError], what: str, error: Exception) -> NoReturn:

@@ -36,12 +36,23 @@ class Config:
         """Give the configuration that RAW encodes; raise SourceError, naming the image, when it is not one."""
         config = cls(raw)
         try:
-            diff_ids = config.mapping["rootfs"]["diff_ids"]
-            well_formed = all(isinstance(diff_id, str) for diff_id in diff_ids)
-        except (ValueError, KeyError, TypeError) as error:
+            mapping = config.mapping
+            diff_ids, execution, history = mapping["rootfs"]["diff_ids"], mapping.get("config"), mapping.get("history")
+            parts = [
+                ("rootfs.diff_ids", isinstance(diff_ids, list) and all(isinstance(one, str) for one in diff_ids)),
+                ("config", execution is None or isinstance(execution, dict)),
+                ("config.Labels", not execution or isinstance(execution.get("Labels") or {}, dict)),
+                (
+                    "history",
+                    history is None or (isinstance(history, list) and all(isinstance(h, dict) for h in history)),
+                ),
+            ]
+            # What it becomes is written as UTF-8; half of a surrogate pair, which JSON can escape, is none.
+            config.flattened("sha256:", "", {"slimmer": ""})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"the configuration of {reference} is not one of an image: {error!r}") from error
-        if not well_formed:
-            raise SourceError(f"the configuration of {reference} lists diff_ids that are not text")
+        if wrong := [name for name, is_right in parts if not is_right]:
+            raise SourceError(f"the configuration of {reference} is not one of an image: look at {', '.join(wrong)}")
         return config
 
     @cached_property

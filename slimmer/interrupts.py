@@ -26,6 +26,12 @@ def install() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def ignore() -> None:
+    """Let no interrupt change anything from here on: what the person asked for is done, and only to be told."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def held(on_interrupt: Callable[[], None] | None = None) -> Iterator[None]:
     """Let no interrupt in; raise KeyboardInterrupt at the end when one came. A third one is not held: it ends the wait.

@@ -79,10 +79,15 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
     no layer may hold.
     """
     try:
-        with tarfile.open(fileobj=content.open(), mode="r:", errorlevel=2) as tar:
+        with tarfile.open(
+            fileobj=content.open(), mode="r:", errorlevel=2, encoding="utf-8", errors="surrogateescape"
+        ) as tar:  # fmt: skip
             while member := tar.next():
                 tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
                 yield _entry(member, content, name)
+            # tarfile takes a header that it cannot read for the end.
+            if any(content.read_at(tar.offset, BLOCK)):
+                raise tarfile.ReadError(f"bad header at byte {tar.offset}")
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise SourceError(
             f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again"
@@ -107,6 +112,8 @@ def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
         for key, value in member.pax_headers.items()
         if key.startswith(_XATTR)
     }
+    if any(not key.isprintable() for key in xattrs):
+        raise SourceError(f"layer {layer} gives {path!r} an extended attribute whose name is not text")
     inode = Inode(
         kind=kind,
         mode=member.mode & 0o7777,
@@ -187,8 +194,9 @@ def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
     if link_to is None:
         member.size = inode.content.size if inode.content is not None else 0
         member.devmajor, member.devminor = inode.device
-        for key, value in sorted((inode.xattrs or {}).items()):
-            member.pax_headers[_XATTR + key] = value.decode("utf-8", "surrogateescape")
+    # On a hard link too: the engine sets the owner anew for each name, which makes the kernel drop capabilities.
+    for key, value in sorted((inode.xattrs or {}).items()):
+        member.pax_headers[_XATTR + key] = value.decode("utf-8", "surrogateescape")
     return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 

@@ -3,24 +3,75 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from slimmer.elf.linkage import Unresolved, broken, link
+from slimmer.errors import SlimmerError
 from slimmer.metadata import amendments
 from slimmer.plan import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slimmer.plan import Plan, Rule, Scene
+    from slimmer.elf.linkage import Linkage
+    from slimmer.plan import Plan, Rule, Scene, Veto
+    from slimmer.rootfs import Rootfs
 
 
-def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> Plan:
-    """Ask every rule and give what its decisions add up to.
+_MAX_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the objects of the image bind to: counts of the result, and what is without an answer, before and after."""
+
+    objects: int
+    symbols: int
+    provided_by_process: int
+    unresolved_before: tuple[Unresolved, ...]
+    unresolved_after: tuple[Unresolved, ...]
+
+
+def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> tuple[Plan, Links]:
+    """Ask every rule and give what its decisions add up to, and what the objects of the result bind to.
 
     EXCLUDE are globs over absolute paths; `*` matches `/` too, and a directory stands for all that is below it.
+    Whatever takes a library or a symbol from an object that had it before is vetoed, and the rules are asked again.
     """
-    draft = Draft(scene.rootfs, lambda path: _excluding(path, exclude))
+    env = scene.config.env
+    with scene.progress.stage("linking", None, "object") as stage:
+        before = link(scene.rootfs, env)
+        stage.advance(before.objects)
+    vetoes: dict[str, str] = {}
+
+    def veto(path: str) -> str | None:
+        return _excluding(path, exclude) or vetoes.get(path)
+
+    for _ in range(_MAX_TRIES):
+        planned = _planned(scene, rules, veto)
+        after = link(planned.result, env, before)
+        lost = broken(before, after)
+        if not lost:
+            counts = after.objects, after.symbols, after.provided_by_process
+            return planned, Links(*counts, before.unresolved, after.unresolved)
+        vetoes.update(_vetoes(lost, before, planned.result))
+    raise SlimmerError(f"/{lost[0][0]} would lose what it links to whatever is kept: {lost[0][1]}; please report this")
+
+
+def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, result: Rootfs) -> dict[str, str]:
+    """Give the paths that must stay as they are: the objects that lost something, and what they lost it with."""
+    found: dict[str, str] = {}
+    for path, sentence in lost:
+        binding = before.bindings[path]
+        providers = {*binding.needed.values(), *binding.bound, *binding.provided}
+        gone = (provider for provider in providers if provider is not None and provider not in result)
+        found |= dict.fromkeys((path, *gone), f"linkage: /{path} needs {sentence}")
+    return found
+
+
+def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:
+    draft = Draft(scene.rootfs, veto)
     for rule in sorted(rules, key=lambda rule: (rule.rewrites, rule.name)):
         before = draft.rootfs
         draft.decide(rule.name, rule.propose(replace(scene, rootfs=before)))

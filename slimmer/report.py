@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slimmer.checks import Examined
+    from slimmer.elf.linkage import Unresolved
     from slimmer.plan import Change, Kept, Plan
+    from slimmer.propose import Links
 
 SCHEMA = "slimmer-report/1"
 
@@ -70,6 +72,7 @@ class Report:
 
     source: SourceFacts
     plan: Plan
+    links: Links
     estimate: Estimate
     dry_run: bool = False
     result: ResultFacts | None = None
@@ -123,8 +126,13 @@ class Report:
             "rules": [{"name": rule.name, "files": rule.files, "saved": rule.saved} for rule in self.rules],
             "changes": [_change(change) for change in self.plan.changes],
             "kept": [_kept(kept) for kept in self.plan.kept],
-            "linkage": None,
-            "verified": bool(self.checks) and not self.unverified,
+            "linkage": {
+                "objects": self.links.objects, "symbols": self.links.symbols,
+                "provided_by_process": self.links.provided_by_process,
+                "unresolved_before": [_unresolved(one) for one in self.links.unresolved_before],
+                "unresolved_after": [_unresolved(one) for one in self.links.unresolved_after],
+            },
+            "verified": any(examined.verdict.computed for examined in self.checks),
             "checks": [_check(examined) for examined in self.checks],
             "restored": [],
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
@@ -140,6 +148,10 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _kept(kept: Kept) -> dict[str, Any]:
     return {"path": printable("/" + kept.path), "rule": kept.rule, "reason": printable(kept.reason)}
+
+
+def _unresolved(one: Unresolved) -> dict[str, str]:
+    return {"path": printable("/" + one.path), "kind": one.kind, "name": printable(one.name), "version": one.version}
 
 
 def _check(examined: Examined) -> dict[str, Any]:

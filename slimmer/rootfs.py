@@ -163,22 +163,54 @@ def _apply(root: _Node, layer: str, entries: list[Entry]) -> None:
             continue
         if entry.inode is not None:
             inode = entry.inode
-        elif (target := own.get(entry.link_to)) is not None:
+        elif (target := own.get(_through(own, entry.link_to))) is not None:
             inode = target
         else:
             late.append(entry)
             continue
-        own[entry.path] = inode
-        _place(root, entry.path, inode)
+        path = _through(own, entry.path)
+        own[path] = inode
+        _place(root, path, inode)
     for entry in late:
-        inode_or_none = own.get(entry.link_to) or _inode_at(root, entry.link_to)
+        link_to = _through(own, entry.link_to)
+        inode_or_none = own.get(link_to) or _inode_at(root, link_to)
         if inode_or_none is None or inode_or_none.kind is Kind.DIRECTORY:
             raise SourceError(
                 f"layer {layer} holds {entry.path!r} as a hard link to {entry.link_to!r}, "
                 "which is no file of the image; the image is damaged, build or pull it again"
             )
-        own[entry.path] = inode_or_none
-        _place(root, entry.path, inode_or_none)
+        path = _through(own, entry.path)
+        own[path] = inode_or_none
+        _place(root, path, inode_or_none)
+
+
+def _through(own: Mapping[str, Inode], path: str) -> str:
+    """Give PATH with every symlink among its parents followed that its own layer made, as extracting it does.
+
+    An older layer's symlink is another matter: the engine extracts each layer by itself, so there a directory takes its
+    place.
+    """
+    for _ in range(_MAX_SYMLINKS):
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            inode = own.get("/".join(parts[:count]))
+            if inode is not None and inode.kind is Kind.SYMLINK:
+                base = [] if inode.target.startswith("/") else parts[: count - 1]
+                path = _joined([*base, *inode.target.split("/"), *parts[count:]])
+                break
+        else:
+            return path
+    return path
+
+
+def _joined(parts: Iterable[str]) -> str:
+    done: list[str] = []
+    for part in parts:
+        if part == "..":
+            done = done[:-1]
+        elif part not in {"", "."}:
+            done.append(part)
+    return "/".join(done)
 
 
 def _find(root: _Node, path: str) -> _Node | None:

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from slimmer import __version__, checks, rules
+from slimmer import __version__, checks, interrupts, rules
 from slimmer.checks import FAILED, Pair, Subject
+from slimmer.debug import save_debug_files
 from slimmer.engine import Engine
-from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError, UsageError
+from slimmer.errors import CheckError, SlimmerError, SourceError
 from slimmer.layer import read_layer
+from slimmer.naming import CREATED_BY, refuse_to_take, result_tag
 from slimmer.plan import Scene
 from slimmer.propose import propose
-from slimmer.reference import Tag, slim_tag
+from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
 from slimmer.rootfs import flatten
 from slimmer.settings import Settings
@@ -74,32 +76,33 @@ def slim(options: Options, progress: Progress) -> Report:
     Whatever is raised, nothing was tagged, and the trial image and its containers are gone.
     """
     chosen = rules.choose(options.only, options.skip)
-    tag = _result_tag(options)
+    # An image without a name can be estimated too.
+    tag = None if options.dry_run and options.tag is None else result_tag(options.reference, options.tag)
     with Engine.connect() as engine:
         return _slim(engine, options, chosen, tag, progress)
 
 
-def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, progress: Progress) -> Report:
+def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag | None, progress: Progress) -> Report:
     source = docker_daemon.find(engine, options.reference)
-    if not options.dry_run:
-        _refuse_to_take(engine, tag, source, is_default=options.tag is None)
+    if tag is not None and not options.dry_run:
+        refuse_to_take(engine, tag, source, is_default=options.tag is None)
     laps = _Laps()
     with docker_daemon.read(engine, source, progress) as image:
         rootfs = flatten((layer.diff_id, read_layer(layer.content, layer.diff_id)) for layer in image.layers)
         laps.end("read")
         if not rootfs.size():
             raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
-        planned = propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
+        planned, links = propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
         estimate = Estimate(planned.result.size(), planned.layer_size())
         laps.end("plan")
         facts = SourceFacts(
             options.reference, source.id, source.size, rootfs.size(), source.layers, image.config.platform
         )
-        report = Report(facts, planned, estimate, dry_run=options.dry_run, unverified=not options.verify)
-        if options.dry_run:
+        report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
+        if options.dry_run or tag is None:
             return replace(report, timings=laps.timings)
         trial = Tag(TRIAL_REPOSITORY, f"{os.getpid()}-{time.time_ns():x}")
-        with _discarded(engine, trial):
+        with _discarded(engine, trial, progress):
             result, slimmed = _write(engine, image, source, planned, estimate, tag, trial, progress)
             laps.end("write")
             if options.verify:
@@ -111,27 +114,14 @@ def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag, pr
                 raise CheckFailedError(
                     f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report
                 )
+            if options.debug_dir is not None:
+                save_debug_files(planned, options.debug_dir, progress)
+            # Minutes have passed since the name was looked at.
+            refuse_to_take(engine, tag, source, is_default=options.tag is None)
+            # From here on the answer is yes: an interrupt that came now would have to say what is not so.
+            interrupts.ignore()
             engine.tag(result.id, tag.repository, tag.tag)
             return replace(report, result=result)
-
-
-def _result_tag(options: Options) -> Tag:
-    if options.tag is not None:
-        return Tag.parse(options.tag)
-    if options.dry_run:
-        return Tag(TRIAL_REPOSITORY, "none")  # an image without a name can be estimated too
-    return slim_tag(options.reference)
-
-
-def _refuse_to_take(engine: Engine, tag: Tag, source: Source, *, is_default: bool) -> None:
-    """Raise when the result's name belongs to an image that would lose it without anybody having said so."""
-    if str(tag) in source.tags:
-        raise UsageError(
-            f"{tag} is a name of the source image, which slimmer never takes away; name the result otherwise"
-        )
-    existing = engine.find(str(tag)) if is_default else None
-    if existing is not None and LABELS[0] not in ((existing.get("Config") or {}).get("Labels") or {}):
-        raise DestinationError(f"{tag} exists and was not made by slimmer; to replace it all the same, say --tag {tag}")
 
 
 def _write(
@@ -142,7 +132,7 @@ def _write(
 
     def configure(diff_id: str) -> Config:
         return image.config.flattened(
-            diff_id, f"slimmer run (slimmer {__version__}, rules {labels[LABELS[2]]})", labels
+            diff_id, f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})", labels
         )
 
     archive = docker_archive.Archive(planned.carry_out(), estimate.layer_size, configure, str(trial))
@@ -167,12 +157,18 @@ def _examined(
 
 
 @contextmanager
-def _discarded(engine: Engine, trial: Tag) -> Iterator[None]:
-    """Take the trial's name away at the end, and the image with it unless it has got another."""
+def _discarded(engine: Engine, trial: Tag, progress: Progress) -> Iterator[None]:
+    """Take the trial's name away at the end, and the image with it unless it has got another.
+
+    A name that cannot be taken away is told, and hides neither what went wrong before nor that all went right.
+    """
     try:
         yield
     finally:
-        engine.discard(str(trial))
+        try:
+            engine.discard(str(trial))
+        except SlimmerError as error:
+            progress.note(str(error))
 
 
 class _Laps:

@@ -64,6 +64,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from _rules(report)
     yield from _kept(report)
+    yield from _links(report)
     yield from _checks(report)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.timings.items())
     yield from _wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
@@ -107,6 +108,17 @@ def _kept(report: Report) -> Iterator[str]:
     if len(reasons) > _MAX_KEPT:
         rest = sum(count for _, _, count in reasons[_MAX_KEPT:])
         yield f"  {label}{rest:>5} for {len(reasons) - _MAX_KEPT} other reasons; --report FILE.json has them all"
+    yield ""
+
+
+def _links(report: Report) -> Iterator[str]:
+    links = report.links
+    unresolved = len(links.unresolved_after)
+    text = (
+        f"{_plural(links.objects, 'object')}, {_plural(links.symbols, 'symbol')}: each binds as before; "
+        f"{_plural(links.provided_by_process, 'symbol')} left to the process, {unresolved:,} unresolved as before"
+    )
+    yield from _wrapped("  links   ", text)
     yield ""
 
 

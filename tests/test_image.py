@@ -60,7 +60,21 @@ def test_replacing_a_key_is_replacing_it_in_the_decoded_object(
     assert json.loads(rawjson.replace(text, (key,), value)) == {**mapping, key: value}
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"rootfs":{}}', b'{"rootfs":{"diff_ids":[1]}}', b"\xff"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"rootfs":{}}',
+        b'{"rootfs":{"diff_ids":[1]}}',
+        b"\xff",
+        b'{"rootfs":{"diff_ids":[]},"history":[null]}',
+        b'{"rootfs":{"diff_ids":[]},"history":[{"created_by":"\\ud800"}]}',
+        b'{"rootfs":{"diff_ids":[]},"config":"x"}',
+        b'{"rootfs":{"diff_ids":[]},"config":{"Labels":["a"]}}',
+    ],
+)
 def test_no_configuration_is_one_sentence(raw: bytes) -> None:
     """What is no image configuration is refused with the image's name."""
     with pytest.raises(SourceError, match="app:1"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -160,3 +161,41 @@ def test_names_of_the_root_are_one() -> None:
     assert root is not None
     assert root.kind is Kind.DIRECTORY
     assert data_of(rootfs, "a") == b""
+
+
+def test_a_hard_link_carries_the_capabilities_of_its_file() -> None:
+    """The engine sets the owner of every name, which makes the kernel drop capabilities; the record restores them."""
+    capability = {"SCHILY.xattr.security.capability": "\x01\x00\x00\x02"}
+    _, members = written(file("a", b"1", pax=capability), hard_link("b", "a"))
+
+    assert members["b"].islnk()
+    assert members["b"].pax_headers == members["a"].pax_headers == capability
+
+
+def test_a_bad_header_amid_a_layer_is_not_its_end() -> None:
+    """What stands behind a header that cannot be read is not lost in silence."""
+    whole = make_tar(file("a"), file("b"), file("c"))
+    damaged = whole[:512] + b"\x07" * 512 + whole[1024:]
+
+    with pytest.raises(SourceError, match="bad header at byte 512"):
+        list(read_layer(Content.of(damaged), "l"))
+
+
+def test_the_locale_says_nothing_about_names() -> None:
+    """A name in UTF-8 without a PAX record is the same under every locale."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar:
+        tar.addfile(tarfile.TarInfo("etc/Főtanúsítvány.crt"))
+    code = (
+        "import sys\nfrom slimmer.content import Content\nfrom slimmer.layer import read_layer\n"
+        "print(ascii([entry.path for entry in read_layer(Content.of(sys.stdin.buffer.read()), 'l')]))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], input=stream.getvalue(), capture_output=True, check=True,
+            env={"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": "/usr/bin"},
+        ).stdout
+        for locale in ("C", "C.UTF-8", "en_US.ISO-8859-1")
+    }  # fmt: skip
+
+    assert said == {ascii(["etc/Főtanúsítvány.crt"]).encode() + b"\n"}

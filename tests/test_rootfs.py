@@ -131,3 +131,36 @@ def test_paths_deeper_than_the_stack() -> None:
     inode = rootfs.get(f"{deep}/f")
     assert inode is not None
     assert inode.kind is Kind.FILE
+
+
+def test_a_layer_is_extracted_through_its_own_symlinks() -> None:
+    """A root file system tar with a merged /usr may name files through the link; they lie where the link leads."""
+    layer = [
+        directory("usr/lib"),
+        symlink("lib", "usr/lib"),
+        file("usr/lib/libc.so"),
+        file("lib/x", b"1"),
+        hard_link("lib/y", "lib/libc.so"),
+    ]
+
+    rootfs = flattened(layer)
+
+    assert {path for path, _ in rootfs.entries()} == {
+        "lib",
+        "usr",
+        "usr/lib",
+        "usr/lib/libc.so",
+        "usr/lib/x",
+        "usr/lib/y",
+    }
+    assert rootfs.get("usr/lib/y") is rootfs.get("usr/lib/libc.so")
+
+
+def test_an_older_layers_symlink_is_hidden_by_a_directory() -> None:
+    """The engine extracts each layer by itself, so there the link is not known and a directory takes its place."""
+    rootfs = flattened([directory("usr/lib"), symlink("lib", "usr/lib")], [file("lib/x", b"1")])
+
+    inode = rootfs.get("lib")
+    assert inode is not None
+    assert inode.kind is Kind.DIRECTORY
+    assert "usr/lib/x" not in rootfs

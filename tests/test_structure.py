@@ -14,7 +14,7 @@ ORDER = [
     ["slim"],
     ["summary"],
     ["report"],
-    ["propose"],
+    ["propose", "naming", "debug"],
     ["rules", "transports", "checks"],
     ["metadata"],
     ["plan", "engine"],

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.checks import Examined, Verdict
+from slimmer.elf.linkage import Unresolved
 from slimmer.plan import Change, Kept, Plan
+from slimmer.propose import Links
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts, printable, write_json
 from slimmer.summary import duration, render, size
 
@@ -25,6 +27,7 @@ def report(**more: object) -> Report:
     facts = {
         "source": SourceFacts("app:1.4", "sha256:1", 10_000_000, 9_000_000, 7, "linux/amd64"),
         "plan": plan,
+        "links": Links(3, 5, 1, (), (Unresolved("a.so", "symbol", "gone", ""),)),
         "estimate": Estimate(5_000_000, 5_010_432),
         "timings": {"read": 1.5, "plan": 0.2},
         **more,

@@ -25,12 +25,17 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found: PASSED, FAILED or SKIPPED, what each image showed, and why, where that needs saying."""
+    """What a check found: PASSED, FAILED or SKIPPED, what each image showed, and why, where that needs saying.
+
+    `computed` is how many results of programs of the two images were compared: without any, nothing was proved by
+    running.
+    """
 
     status: str
     original: str = ""
     slimmed: str = ""
     reason: str = ""
+    computed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class ConfigCheck:
 
 def _shown(inspected: dict[str, Any]) -> dict[str, Any]:
     shown = {key: inspected.get(key) for key in _PLATFORM}
-    # Keys that are absent and keys that are null are the same to an engine.
-    shown["Config"] = {key: value for key, value in (inspected.get("Config") or {}).items() if value is not None}
+    # Keys that are absent and keys that are empty are the same to an engine, which shows either.
+    shown["Config"] = {key: value for key, value in (inspected.get("Config") or {}).items() if value}
     return shown
 
 

@@ -23,21 +23,44 @@ class Interpreter:
 
 
 def with_package(rootfs: Rootfs, package: str) -> tuple[list[Interpreter], list[str]]:
-    """Give an interpreter for each place where PACKAGE is installed, and the places for which the image has none."""
+    """Give an interpreter for each place where PACKAGE is installed, and the places for which the image has none.
+
+    A place is a directory that interpreters look into by themselves, or one that holds the package's metadata as well
+    (`pip install --target`); a copy inside another package or in a cache is none.
+    """
     found: list[Interpreter] = []
     orphans: list[str] = []
     for path, inode in rootfs.entries():
         directory = path.removesuffix(f"/{package}/__init__.py")
-        match = _PACKAGES.fullmatch(directory) if directory != path else None
-        if match is None or inode.kind not in {Kind.FILE, Kind.SYMLINK}:
+        if directory == path or inode.kind not in {Kind.FILE, Kind.SYMLINK}:
+            continue
+        match = _PACKAGES.fullmatch(directory)
+        if match is None and not _has_metadata(rootfs, directory, package):
             continue
         # A second directory of the same interpreter (lib and lib64, user site) is tried with it all the same.
-        candidate = next((name for name in _candidates(match) if _is_program(rootfs, name)), None)
+        candidates = _candidates(match) if match is not None else _anywhere(rootfs)
+        candidate = next((name for name in candidates if _is_program(rootfs, name)), None)
         if candidate is None:
             orphans.append("/" + directory)
         else:
             found.append(Interpreter("/" + candidate, "/" + directory))
     return found, orphans
+
+
+def _has_metadata(rootfs: Rootfs, directory: str, package: str) -> bool:
+    if "/." in f"/{directory}":
+        return False
+    return any(re.fullmatch(rf"{package}-[^/]*\.(dist|egg)-info", name) for name in rootfs.children(directory))
+
+
+def _anywhere(rootfs: Rootfs) -> list[str]:
+    """Give the interpreters of the system, the newest first."""
+    return [
+        f"{directory}/{name}"
+        for directory in ("usr/local/bin", "usr/bin", "opt/venv/bin", "opt/conda/bin")
+        for name in sorted(rootfs.children(directory), key=lambda name: (len(name), name), reverse=True)
+        if re.fullmatch(r"python3(\.\d+)?", name)
+    ]
 
 
 def _candidates(match: re.Match[str]) -> list[str]:

@@ -18,11 +18,13 @@ from slimmer.checks.interpreters import Interpreter, with_package
 if TYPE_CHECKING:
     from slimmer.engine import Completed
 
-TIME_LIMIT = 300
-"""Seconds that a probe may take in one image; importing a cold CUDA torch takes 30 of them on a slow disk."""
+TIME_LIMIT = 600
+"""Seconds that a probe may take in one image; importing a cold CUDA torch takes 60 of them on a slow disk."""
 
 _MARK = "slimmer-probe: "
 _TOLERANCE = 1e-4
+# The image's own user, home or PYTHONPATH may be what makes a directory visible; the probe runs without them.
+_PREAMBLE = "import sys\nif {0!r} not in sys.path: sys.path.append({0!r})\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class _Answer:
 
     said: dict[str, Any] | None
     trouble: str = ""
+    timed_out: bool = False
 
 
 def compare(pair: Pair, package: str, script: str) -> Verdict:
@@ -46,12 +49,17 @@ def compare(pair: Pair, package: str, script: str) -> Verdict:
         if chosen:
             first = chosen[0]
             more = f" (and {len(chosen) - 1} more interpreters)" if len(chosen) > 1 else ""
-            return Verdict(status, first.original, first.slimmed, first.reason + more)
+            computed = sum(verdict.computed for verdict in chosen)
+            return Verdict(status, first.original, first.slimmed, first.reason + more, computed)
     return verdicts[0]
 
 
 def _compare_one(pair: Pair, interpreter: Interpreter, source: str) -> Verdict:
     original = _ask(pair, pair.original, interpreter, source)
+    if original.timed_out:
+        return Verdict(
+            FAILED, original.trouble, reason=f"the original gave {original.trouble}: there is nothing to compare"
+        )
     if original.said is None:
         return Verdict(SKIPPED, original.trouble, reason=f"it does not work in the original either: {original.trouble}")
     slimmed = _ask(pair, pair.slimmed, interpreter, source)
@@ -63,19 +71,23 @@ def _compare_one(pair: Pair, interpreter: Interpreter, source: str) -> Verdict:
     problems, inexact = _differences(original.said, slimmed.said)
     if problems:
         return Verdict(FAILED, shown, _shown(slimmed.said), "; ".join(problems))
-    count = len(original.said["cases"])
+    count = len([case for case in original.said["cases"].values() if "error" not in case])
+    if not count:
+        return Verdict(
+            SKIPPED, shown, _shown(slimmed.said), "every operation fails in the original, in the same way as now"
+        )
     exactly = (
         f"{count} results equal to the bit"
         if not inexact
         else f"{count} results equal, {inexact} of them within {_TOLERANCE}"
     )
-    return Verdict(PASSED, shown, _shown(slimmed.said), f"{exactly}; {_about(original.said)}")
+    return Verdict(PASSED, shown, _shown(slimmed.said), f"{exactly}; {_about(original.said)}", count)
 
 
 def _ask(pair: Pair, subject: Subject, interpreter: Interpreter, source: str) -> _Answer:
-    done = pair.run(subject, [interpreter.path, "-c", source], TIME_LIMIT)
+    done = pair.run(subject, [interpreter.path, "-c", _PREAMBLE.format(interpreter.packages) + source], TIME_LIMIT)
     if done.status is None:
-        return _Answer(None, f"no answer within {TIME_LIMIT} s")
+        return _Answer(None, f"no answer within {TIME_LIMIT} s", timed_out=True)
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
             try:
@@ -106,11 +118,23 @@ def _differences(original: dict[str, Any], slimmed: dict[str, Any]) -> tuple[lis
         now = slimmed["cases"][name]
         if was == now:
             continue
-        if "norm" in was and "norm" in now and math.isclose(was["norm"], now["norm"], rel_tol=_TOLERANCE):
+        if _is_close(was, now):
             inexact += 1
         elif "error" not in was:
             problems.append(f"{name}: {now.get('error') or 'another result'}")
     return problems, inexact
+
+
+def _is_close(was: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Say whether a result that threads may round differently is the same within the tolerance."""
+    return (
+        was.get("sums") is not None
+        and now.get("sums") is not None
+        and all(
+            math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+            for one, other in zip(was["sums"], now["sums"], strict=True)
+        )
+    )
 
 
 def _about(said: dict[str, Any]) -> str:

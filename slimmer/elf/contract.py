@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGE = 0x1000
+_LARGEST_PAGE = 0x10000
 
 
 def violations(before: Content, after: Content) -> list[str]:
@@ -59,14 +60,28 @@ def _segments(old: Object, new: Object) -> Iterator[str]:
     - The bytes are the same: GNU strip 2.40 and eu-strip overwrite or unmap code of BOLT-ed libraries, patchelf-ed
       executables lose .dynstr. With the dynamic segment's bytes go its needed libraries, soname, runpath, symbols and
       versions.
+    - What stands before a segment in its first page is the same where another segment has that page too: ld.so maps
+      whole pages, and the later segment's is the one that is seen.
     """
     for index, (was, now) in enumerate(zip(old.segments, new.segments, strict=True)):
         if replace(was, offset=0) != replace(now, offset=0):
             yield f"program header {index} changed"
         elif (now.offset - was.offset) % _granule(was):
             yield f"segment {index} is no longer aligned: p_offset {was.offset:#x} became {now.offset:#x}"
-        elif _masked(old, was.offset, was.filesz).differs(_masked(new, now.offset, now.filesz)):
+        elif _mapped(old, was).differs(_mapped(new, now)):
             yield f"the bytes of segment {index} changed"
+
+
+def _mapped(elf: Object, segment: Segment) -> Content:
+    """Give the bytes that a segment brings into memory, those before it that share a page with another one too."""
+    head = segment.vaddr % min(_granule(segment), _LARGEST_PAGE) if segment.type == PT_LOAD else 0
+    start, stop = segment.vaddr - head, segment.vaddr
+    is_shared = any(
+        other is not segment and other.type == PT_LOAD and other.vaddr < stop and start < other.vaddr + other.memsz
+        for other in elf.segments
+    )
+    head = min(head, segment.offset) if is_shared else 0
+    return _masked(elf, segment.offset - head, segment.filesz + head)
 
 
 def _granule(segment: Segment) -> int:
@@ -76,7 +91,8 @@ def _granule(segment: Segment) -> int:
 
 def _masked(elf: Object, offset: int, length: int) -> Content:
     """Give bytes of the file with the fields that may change put to zero: those of the two tables, each p_offset."""
-    if not length:
+    length = min(length, elf.content.size - offset)
+    if length <= 0:
         return Content([])  # what is empty may stand anywhere, behind the end of the file too
     header = elf.header
     masks = [(0, _without_places(header).pack(elf.form))]

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 _MIN_LOAD_ALIGN = 0x10000
 """Where a PT_LOAD asks for less than a page, it moves by the largest page there is (64 KiB: aarch64, ppc64le)."""
+_PAGE = 0x1000
 _TABLE_ALIGN = 8
 _MAX_PADDING = 1 << 21
+_MAX_SECTIONS = 10_000
+"""More than any library has; finding the place of each takes time by their number squared."""
 
 Range = tuple[int, int]
 
@@ -47,6 +50,10 @@ def without_dead_ranges(elf: Object) -> Content | None:
         return None
     if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
         raise ElfError("the ELF header and the program headers overlap")
+    if len(elf.sections) > _MAX_SECTIONS:
+        raise ElfError(f"{len(elf.sections)} sections")
+    if any(segment.type == PT_LOAD and segment.memsz < segment.filesz for segment in elf.segments):
+        raise ElfError("a segment holds more bytes than it loads")
     islands = _place(elf, _islands(elf, gone))
     table_start = _room_for(len(elf.sections) * elf.header.shentsize, islands)
     segments = [_moved_segment(segment, islands) for segment in elf.segments]
@@ -156,7 +163,7 @@ def _alignment(elf: Object, start: int, stop: int) -> int:
 def _segment_alignment(segment: Segment) -> int:
     if segment.type != PT_LOAD:
         return max(segment.align, 1)
-    return segment.align if segment.align >= 0x1000 else _MIN_LOAD_ALIGN
+    return segment.align if segment.align >= _PAGE else _MIN_LOAD_ALIGN
 
 
 def _moved(offset: int, islands: list[_Island]) -> int:
@@ -174,6 +181,9 @@ def _moved(offset: int, islands: list[_Island]) -> int:
 def _moved_segment(segment: Segment, islands: list[_Island]) -> Segment:
     offset = _moved(segment.offset, islands)
     if offset < 0 or (segment.filesz == 0 and segment.align > 1 and (offset - segment.offset) % segment.align):
+        if segment.type == PT_LOAD and segment.vaddr % _PAGE:
+            # ld.so maps the whole page that p_offset lies in, over what another segment may have there.
+            raise ElfError("a segment without bytes stands amid what would go")
         # Empty, and amid what is gone: any place congruent to the old one does.
         offset = segment.offset % max(segment.align, 1)
     return replace(segment, offset=offset)

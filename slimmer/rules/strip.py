@@ -1,8 +1,8 @@
-"""Takes the symbol table and debug information out of shared objects, as `strip --strip-unneeded` would.
+"""Takes symbol tables and debug information out of libraries, shared and static, as `strip --strip-unneeded` would.
 
-No program reads either at run time: the loader binds by the dynamic symbols, which stay. What goes is what a
-debugger, a profiler or a backtrace with static functions' names would like to have. Every result passes the proof of
-elf/contract.py or is not used.
+No program reads either at run time: the loader binds by the dynamic symbols, and the linker by the symbols that
+relocations and other objects name; both stay. What goes is what a debugger, a profiler or a backtrace with static
+functions' names would like to have. Every result passes the proof of elf/contract.py or elf/archive.py, or is not used.
 """
 
 from __future__ import annotations
@@ -10,104 +10,109 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content
-from slimmer.elf import layout
-from slimmer.elf.contract import violations
-from slimmer.elf.object import is_elf, parse
-from slimmer.elf.refusals import refusal
-from slimmer.elf.removable import removable
+from slimmer.elf.archive import NOTHING_TO_REMOVE, slim_archive
+from slimmer.elf.binutils import find_strip
+from slimmer.elf.machine import machine_of
+from slimmer.elf.shared import slim_shared_object
 from slimmer.errors import ElfError
 from slimmer.metadata.licences import proprietary
 from slimmer.metadata.owners import foreign_owner
 from slimmer.plan import Keep, Replace
+from slimmer.settings import StripWith
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from slimmer.content import Content
+    from slimmer.elf.binutils import Strip as Program
     from slimmer.layer import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
 _SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
+_ARCHIVE = re.compile(r".*\.a", re.DOTALL)
 _C_LIBRARY = re.compile(
     r"(ld(-linux.*|-musl-.*|64)?|libc|libpthread|libthread_db|libc\.musl-.*)(-\d[\d.]*)?\.so(\.\d+)*"
 )
-_MIN_GAIN = 4096
-_HOW = "layout: symbol table and debug sections removed, every loaded byte and address proved unchanged"
 
 
 class Strip:
     """The rule."""
 
     name = "strip"
-    summary = "symbol tables and debug sections of shared objects (strip --strip-unneeded)"
+    summary = "symbol tables and debug sections of libraries (strip --strip-unneeded)"
     on_by_default = True
     rewrites = True
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
-        """Give a Replace for each shared object that can spare something and is proved unchanged, else a Keep."""
+        """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""
         rootfs = scene.rootfs
-        candidates = [
-            (path, inode)
-            for path, inode in rootfs.files()
-            if any(_SHARED_OBJECT.fullmatch(name) for name in rootfs.names(inode))
-        ]
-        objections = [lambda path: _watched_as(path, rootfs), foreign_owner(rootfs)]
+        candidates = [(path, inode) for path, inode in rootfs.files() if _kind(rootfs, inode) is not None]
+        objections = [lambda path: _watched(path, rootfs), foreign_owner(rootfs)]
         if not scene.settings.include_proprietary:
             objections.append(proprietary(rootfs))
+        program = find_strip()
         with scene.progress.stage("stripping", sum(inode.size for _, inode in candidates)) as stage:
             for path, inode in candidates:
-                content = _stripped(inode, scene.config.architecture)
-                if isinstance(content, Content):
-                    names = rootfs.names(inode)
-                    reasons = (reason for object_to in objections for name in names if (reason := object_to(name)))
-                    reason = next(reasons, None)
-                    yield Replace(path, content, _HOW) if reason is None else Keep(path, reason)
-                elif content is not None:
-                    yield Keep(path, content)
+                decision = _decide(path, inode, scene, program)
+                if isinstance(decision, Replace):
+                    reason = _objection(rootfs.names(inode), objections)
+                    decision = decision if reason is None else Keep(path, reason)
+                if decision is not None:
+                    yield decision
                 stage.advance(inode.size)
 
 
-def _stripped(inode: Inode, architecture: str) -> Content | str | None:
-    """Give the proved new content, or why the object is kept, or None for what has nothing to take."""
+def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
+    """Give which kind of library a file is by any of its names, or None."""
+    kinds = (_SHARED_OBJECT, _ARCHIVE)
+    return next((kind for name in rootfs.names(inode) for kind in kinds if kind.fullmatch(name)), None)
+
+
+def _decide(path: str, inode: Inode, scene: Scene, program: Program | None) -> Decision | None:
     content = inode.content
-    if content is None or not is_elf(content):
-        return None  # a linker script, or something that only looks like a library by its name
+    if content is None or not content.size:
+        return None
     try:
-        elf = parse(content)
-        if not elf.sections:
-            return "it has no section headers, so nothing says what could go"
-        if not removable(elf):
-            return None  # stripped already
-        if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
-            return "the kernel checks its signature (security.ima)"
-        if (reason := refusal(elf, architecture)) is not None:
-            return reason
-        slimmed = layout.without_dead_ranges(elf)
+        if _kind(scene.rootfs, inode) is _ARCHIVE:
+            made = _slim_archive(content, scene.config.architecture, program)
+        else:
+            chosen = program if scene.settings.strip_with is StripWith.BINUTILS else None
+            made = slim_shared_object(content, scene.config.architecture, chosen)
     except ElfError as error:
-        return f"not a well-formed ELF object: {error}"
-    if slimmed is None or content.size - slimmed.size < _MIN_GAIN:
-        return f"less than {_MIN_GAIN} bytes to save"
-    if broken := violations(content, slimmed):
-        return f"the proof failed: {'; '.join(broken)}"
-    return slimmed
+        return Keep(path, str(error))
+    if made is None:
+        return None
+    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
+        return Keep(path, "the kernel checks its signature (security.ima)")
+    return Replace(path, *made)
 
 
-def _watched_as(path: str, rootfs: Rootfs) -> str | None:
+def _slim_archive(content: Content, architecture: str, program: Program | None) -> tuple[Content, str] | None:
+    if program is None:
+        raise ElfError("a static archive, and there is no strip program on this machine; binutils has one")
+    try:
+        slimmed = slim_archive(content, machine_of(architecture), program)
+    except ElfError as error:
+        if str(error) == NOTHING_TO_REMOVE:
+            return None
+        raise
+    return slimmed, f"{program.version}: debug sections and unneeded symbols removed, every member proved unchanged"
+
+
+def _objection(names: Sequence[str], objections: Sequence[Callable[[str], str | None]]) -> str | None:
+    """Give the first reason for which any name of a file must not change, or None."""
+    return next((reason for object_to in objections for name in names if (reason := object_to(name)) is not None), None)
+
+
+def _watched(path: str, rootfs: Rootfs) -> str | None:
     """Give who would notice a change of the file of this name as such, or None."""
     directory, _, name = path.rpartition("/")
     stem = name.partition(".so")[0]
-    siblings = {
-        f"{stem}.chk",
-        f".{name}.hmac",
-        f"{name}.hmac",
-        f"fipscheck/{name}.hmac",
-        f"{name}.sig",
-        f"{name}.sign",
-        f"{name}.asc",
-    }
+    siblings = {f"{stem}.chk", f".{name}.hmac", f"{name}.hmac", f"fipscheck/{name}.hmac"}
+    siblings |= {f"{name}{suffix}" for suffix in (".sig", ".sign", ".asc")}
     for sibling in sorted(siblings):
-        if f"{directory}/{sibling}" in rootfs:
+        if f"{directory}/{sibling}".lstrip("/") in rootfs:
             return f"its own integrity is checked against {sibling}"
     if name == "fips.so":
         return "OpenSSL's FIPS module checks its own integrity"

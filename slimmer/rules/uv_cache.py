@@ -30,7 +30,7 @@ _BUCKET = re.compile(
 _OWN = {_TAG, ".gitignore", ".lock"}
 _RUNS_UV = re.compile(rb"\buvx\b|\buv\s+(--\S+\s+)*(run|tool\s+run)\b")
 _MAX_SCRIPT = 64 << 10
-_MAX_FIRST_LINE = 256
+_MAX_HEAD = 1024
 
 
 class UvCache:
@@ -49,7 +49,8 @@ class UvCache:
             return
         runs_uv = _runs_uv(rootfs, scene.config)
         for cache in caches:
-            reason = runs_uv or _needed_by(rootfs, cache)
+            reason = runs_uv or _holds_environments(rootfs, cache) or _named_by(rootfs, scene.config, cache)
+            reason = reason or _needed_by(rootfs, cache)
             if reason is not None:
                 yield Keep(cache, reason)
                 continue
@@ -74,22 +75,54 @@ def _caches(rootfs: Rootfs) -> Iterator[str]:
 
 def _runs_uv(rootfs: Rootfs, config: Config) -> str | None:
     """Give the command of the image that runs through uv, which keeps environments in its cache, or None."""
-    for key in ("Entrypoint", "Cmd", "Healthcheck"):
-        value = config.execution.get(key)
-        words = value.get("Test") if isinstance(value, dict) else value
-        if not words:
-            continue
-        command = [words] if isinstance(words, str) else [str(word) for word in words]
+    for key, command in _commands(config):
         if _RUNS_UV.search(" ".join(command).encode()):
             return f"the image's {key} runs through uv: {json.dumps(command)}"
         for word in command:
-            path = rootfs.resolve(word) if word.startswith("/") else None
-            inode = rootfs.get(path) if path else None
+            path = _program(rootfs, config, word)
+            inode = rootfs.get(path) if path is not None else None
             if inode is None or inode.content is None or inode.content.size > _MAX_SCRIPT:
                 continue
             if _RUNS_UV.search(inode.content.read_at(0, _MAX_SCRIPT)):
                 return f"the image's {key} runs /{path}, which runs uv"
     return None
+
+
+def _commands(config: Config) -> Iterator[tuple[str, list[str]]]:
+    for key in ("Entrypoint", "Cmd", "Healthcheck"):
+        value = config.execution.get(key)
+        words = value.get("Test") if isinstance(value, dict) else value
+        if words:
+            yield key, [words] if isinstance(words, str) else [str(word) for word in words]
+
+
+def _program(rootfs: Rootfs, config: Config, word: str) -> str | None:
+    """Give the file that a word of a command may mean: itself, below the working directory, or in PATH."""
+    directories = [""] if word.startswith("/") else [str(config.execution.get("WorkingDir") or "/")]
+    if "/" not in word:
+        directories += config.env.get("PATH", "").split(":")
+    found = (rootfs.resolve(f"{directory}/{word}") for directory in directories)
+    return next((path for path in found if path), None)
+
+
+def _named_by(rootfs: Rootfs, config: Config, cache: str) -> str | None:
+    """Give which part of the configuration leads into CACHE, or None."""
+    words = [(f"Env {name}", value) for name, value in config.env.items() if name != "UV_CACHE_DIR"]
+    words += [("WorkingDir", str(config.execution.get("WorkingDir") or ""))]
+    words += [(key, word) for key, command in _commands(config) for word in command]
+    for key, value in words:
+        for part in re.split(r"[:\s]", value):
+            place = rootfs.resolve(part) if part.startswith("/") else None
+            if f"{place}/".startswith(f"{cache}/") or f"{part}/".startswith(f"/{cache}/") or f"/{cache}/" in part:
+                return f"the image's {key} leads into it"
+    return None
+
+
+def _holds_environments(rootfs: Rootfs, cache: str) -> str | None:
+    """Give the bucket in which scripts and tools that uv ran have their environments, or None."""
+    buckets = (name for name in rootfs.children(cache) if name.startswith("environments-v"))
+    kept = next((name for name in buckets if rootfs.children(f"{cache}/{name}")), None)
+    return None if kept is None else f"{kept} holds environments that `uv run` made and may run again"
 
 
 def _needed_by(rootfs: Rootfs, cache: str) -> str | None:
@@ -107,8 +140,9 @@ def _needed_by(rootfs: Rootfs, cache: str) -> str | None:
                 if needle in inode.content.read_at(0, _MAX_SCRIPT):
                     return f"/{path} names a path in it"
             elif inode.mode & 0o111:
-                first_line = inode.content.read_at(0, _MAX_FIRST_LINE).partition(b"\n")[0]
-                if first_line.startswith(b"#!") and needle in first_line:
+                head = inode.content.read_at(0, _MAX_HEAD)
+                # The second line may be what finds the interpreter where the first is too long for the kernel.
+                if head.startswith(b"#!") and needle in b"\n".join(head.split(b"\n")[:2]):
                     return f"/{path} is run by an interpreter in it"
     return None
 

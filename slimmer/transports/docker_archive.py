@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import tarfile
+import tempfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -58,7 +61,8 @@ def read(archive: Iterator[bytes], reference: str) -> Iterator[Image]:
     Every layer's digest is compared with the configuration's. Raises SourceError for an archive that is none, is
     damaged or holds several images.
     """
-    with TemporaryFile(prefix="slimmer-") as spool, TemporaryFile(prefix="slimmer-") as unpacked:
+    directory = spool_directory()
+    with TemporaryFile(dir=directory) as spool, TemporaryFile(dir=directory) as unpacked:
         members = _spool(archive, cast("BinaryIO", spool), reference)
         manifest = _json(members, "manifest.json", reference)
         try:
@@ -76,6 +80,16 @@ def read(archive: Iterator[bytes], reference: str) -> Iterator[Image]:
             for path, diff_id in zip(paths, config.diff_ids, strict=True)
         ]
         yield Image(reference, config, tuple(layers))
+
+
+def spool_directory() -> str:
+    """Give where gigabytes are kept for a while: TMPDIR, else /var/tmp where /tmp is memory, as on Debian 13."""
+    directory = tempfile.gettempdir()
+    if directory != "/tmp" or os.environ.get("TMPDIR"):  # noqa: S108 - what gettempdir says
+        return directory
+    mounts = Path("/proc/self/mounts")
+    lines = mounts.read_text("utf-8", "replace").splitlines() if mounts.exists() else []
+    return "/var/tmp" if any(line.split()[1:3] == ["/tmp", "tmpfs"] for line in lines) else directory  # noqa: S108 - both
 
 
 class _Tee:
@@ -110,7 +124,7 @@ def _spool(archive: Iterator[bytes], spool: BinaryIO, reference: str) -> _Member
     file = File(spool)
     tee = _Tee(archive, spool)
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", tee), mode="r|", bufsize=CHUNK) as tar:
+        with tarfile.open(fileobj=cast("BinaryIO", tee), mode="r|", bufsize=CHUNK, encoding="utf-8") as tar:
             while member := tar.next():
                 tar.members = []  # type: ignore[attr-defined]
                 path = posixpath.normpath(member.name)
@@ -126,10 +140,12 @@ def _spool(archive: Iterator[bytes], spool: BinaryIO, reference: str) -> _Member
     except (tarfile.TarError, EOFError) as error:
         raise SourceError(f"the archive of {reference} is cut short or damaged: {error}") from error
     except OSError as error:
-        raise SourceError(
-            f"the archive of {reference} cannot be kept in the temporary directory: {error.strerror}; set TMPDIR"
-        ) from error
+        raise _no_room(reference, error) from error
     return members
+
+
+def _no_room(reference: str, error: OSError) -> SourceError:
+    return SourceError(f"{reference} cannot be kept in the temporary directory: {error.strerror}; set TMPDIR")
 
 
 def _hashed(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
@@ -195,10 +211,12 @@ def _gunzipped(content: Content, unpacked: BinaryIO, path: str, reference: str) 
                 # gzip members may follow one another (RFC 1952, section 2.2); parallel compressors write such.
                 inflate = zlib.decompressobj(wbits=31)
                 data = inflate.decompress(rest)
+        stop = unpacked.tell()
+        unpacked.flush()
     except zlib.error as error:
         raise SourceError(f"layer {path} of {reference} is not the gzip file that it begins as: {error}") from error
-    stop = unpacked.tell()
-    unpacked.flush()
+    except OSError as error:
+        raise _no_room(reference, error) from error
     return Content([Piece(File(unpacked), start, stop - start)]), "sha256:" + hasher.hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,7 @@ def find(engine: Engine, reference: str) -> Source:
 @contextmanager
 def read(engine: Engine, source: Source, progress: Progress) -> Iterator[Image]:
     """Give the image, readable until the context ends; raise SourceError when it, or the room for it, is missing."""
-    directory = tempfile.gettempdir()
+    directory = docker_archive.spool_directory()
     free = shutil.disk_usage(directory).free
     if free < source.size:
         raise SourceError(

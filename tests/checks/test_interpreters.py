@@ -75,3 +75,22 @@ def test_a_package_of_a_package_is_not_the_package() -> None:
     ]
 
     assert with_package(flattened(entries), "torch") == ([], [])
+
+
+def test_a_package_installed_elsewhere_is_found_by_its_metadata() -> None:
+    """`pip install --target` puts packages where a PYTHONPATH leads; a copy without metadata or in a cache is none."""
+    entries = [
+        program("usr/local/bin/python3.12"),
+        file("var/task/torch/__init__.py"),
+        file("var/task/torch-2.9.0.dist-info/METADATA"),
+        file("root/.cache/x/torch/__init__.py"),
+        file("root/.cache/x/torch-2.9.0.dist-info/METADATA"),
+        file("srv/vendor/torch/__init__.py"),
+    ]
+
+    found, orphans = with_package(flattened(entries), "torch")
+
+    assert [(interpreter.path, interpreter.packages) for interpreter in found] == [
+        ("/usr/local/bin/python3.12", "/var/task")
+    ]
+    assert orphans == []

@@ -103,6 +103,33 @@ def test_each_breakage_is_a_violation(
     assert any(words in sentence for sentence in found), found
 
 
+def test_what_shares_a_page_with_a_segment_is_its_business(pair: tuple[Object, Object]) -> None:
+    """An empty segment maps the page that its p_offset lies in: another page there would cover what stood in memory."""
+    before, _ = pair
+    last = max((segment for segment in before.segments if segment.type == PT_LOAD), key=lambda segment: segment.vaddr)
+    index = before.segments.index(last)
+    # The last segment without bytes, right behind the code's, in the same page of memory.
+    code = next(segment for segment in before.segments if segment.type == PT_LOAD and segment.flags & 1)
+    end = code.offset + code.filesz
+    empty = replace(last, filesz=0, offset=end, vaddr=code.vaddr + code.filesz, align=0x1000, memsz=64)
+    place = before.header.phoff + index * before.header.phentsize
+    was = before.content.overlaid(place, empty.pack(before.form))
+    now = before.content.overlaid(place, replace(empty, offset=end % 0x1000).pack(before.form))
+
+    assert violations(was, was) == []
+    assert f"the bytes of segment {index} changed" in violations(was, now)
+
+
+def test_a_segment_with_more_bytes_than_it_loads_is_refused(pair: tuple[Object, Object]) -> None:
+    """No linker writes such, and loaders differ in what they make of it."""
+    index = next(number for number, segment in enumerate(pair[0].segments) if segment.type == PT_LOAD and number)
+    changed = replace(pair[0].segments[index], memsz=1)
+    place = pair[0].header.phoff + index * pair[0].header.phentsize
+
+    with pytest.raises(ElfError, match="more bytes than it loads"):
+        without_dead_ranges(parse(pair[0].content.overlaid(place, changed.pack(pair[0].form))))
+
+
 def test_appended_data_is_a_violation(pair: tuple[Object, Object]) -> None:
     """A zip archive behind the object is lost by every strip program; one byte is patchelf's and nothing."""
     before, after = pair

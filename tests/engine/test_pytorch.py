@@ -62,7 +62,7 @@ def test_the_service_starts_and_becomes_healthy(slimmed: dict[str, object], dock
     """Entrypoint, command, user, environment and health check work as they did, without being asked for."""
     container = docker("run", "-d", "slimmer-test/pytorch:slim").strip()
     try:
-        for _ in range(60):
+        for _ in range(120):
             health = docker("inspect", "-f", "{{.State.Health.Status}}", container).strip()
             if health == "healthy":
                 break

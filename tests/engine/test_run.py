@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -257,3 +258,48 @@ def test_rules_can_be_chosen(option: tuple[str, str], rule: str, docker: Docker,
 
     assert done.returncode == 0, done.stderr
     assert {change["rule"] for change in json.loads((tmp_path / "r.json").read_text())["changes"]} == {rule}
+
+
+def test_the_source_keeps_its_name_however_it_is_spelled(docker: Docker, slimmer: Slimmer, layers: list[bytes]) -> None:
+    """`docker.io/library/app:1` is `app:1` to an engine; neither is taken from the source."""
+    docker.image("slimmer-test-alias:1", layers)
+
+    done = slimmer("run", "slimmer-test-alias:1", "--tag", "docker.io/library/slimmer-test-alias:1")
+
+    assert done.returncode == 2, done.stderr
+    assert "a name of the source image" in done.stderr
+
+
+def test_an_image_built_on_a_slimmed_one_is_not_slimmers(docker: Docker, slimmer: Slimmer, layers: list[bytes]) -> None:
+    """Labels are inherited; the name of an image that somebody built on a slimmed one is not taken."""
+    docker.image("slimmer-test/root:1", layers)
+    docker.will_make("slimmer-test/root:1-slim")
+    assert slimmer("run", "slimmer-test/root:1").returncode == 0
+    docker.will_make("slimmer-test/child:1-slim")
+    subprocess.run(
+        ["docker", "build", "-q", "-t", "slimmer-test/child:1-slim", "-"], input=b"FROM slimmer-test/root:1-slim\nENV A=b\n",
+        check=True, capture_output=True, env={"DOCKER_BUILDKIT": "0", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    docker.image("slimmer-test/child:1", layers)
+
+    done = slimmer("run", "slimmer-test/child:1")
+
+    assert done.returncode == 5, done.stderr
+    assert "was not made by slimmer" in done.stderr
+
+
+def test_capabilities_of_hard_linked_files_are_on_the_engines_disk(docker: Docker, slimmer: Slimmer) -> None:
+    """What setcap gave a program is there under each of its names after the engine has unpacked the result."""
+    capability = bytes.fromhex("0100000200200000000000000000000000000000").decode("utf-8", "surrogateescape")
+    program = file("bin/ping", b"\x7f", mode=0o755, pax={"SCHILY.xattr.security.capability": capability})
+    docker.image("slimmer-test/capable:1", [make_tar(program, hard_link("bin/ping6", "bin/ping"))])
+    docker.will_make("slimmer-test/capable:1-slim")
+
+    assert slimmer("run", "slimmer-test/capable:1", "--quiet").returncode == 0
+
+    upper = docker("image", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "slimmer-test/capable:1-slim").strip()
+    for name in ("ping", "ping6"):
+        assert (
+            os.getxattr(f"{upper}/bin/{name}", "security.capability").hex()
+            == "0100000200200000000000000000000000000000"
+        )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def plan_for(*entries: Spec, exclude: tuple[str, ...] = (), architecture: str = "amd64") -> Plan:
     """Give what the rule alone makes of a root."""
     raw = json.dumps({"architecture": architecture, "rootfs": {"diff_ids": []}}).encode()
-    return propose(Scene(flattened(list(entries)), Config(raw)), [rule], exclude)
+    plan, _ = propose(Scene(flattened(list(entries)), Config(raw)), [rule], exclude)
+    return plan
 
 
 @pytest.fixture

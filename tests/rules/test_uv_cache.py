@@ -30,7 +30,8 @@ INSTALLED = hard_link("usr/lib/python3/dist-packages/pkg/data.py", "root/.cache/
 def plan_for(rootfs: Rootfs, exclude: tuple[str, ...] = (), **config: Any) -> Plan:
     """Give what the rule alone makes of a root."""
     raw = json.dumps({"config": config, "rootfs": {"diff_ids": []}}).encode()
-    return propose(Scene(rootfs, Config(raw)), [rule], exclude)
+    plan, _ = propose(Scene(rootfs, Config(raw)), [rule], exclude)
+    return plan
 
 
 def test_removes_the_cache_and_keeps_what_is_installed() -> None:
@@ -87,6 +88,22 @@ def test_leaves_alone_what_is_no_uv_cache(entries: list[Spec]) -> None:
         pytest.param([file("venv/pyvenv.cfg", b"home = /root/.cache/uv/environments-v2/a/bin\n")], {}, "pyvenv.cfg", id="venv"),
         pytest.param(
             [file("bin/tool", b"#!/root/.cache/uv/environments-v2/a/bin/python\n", mode=0o755)], {}, "/bin/tool is run by", id="shebang"
+        ),
+        pytest.param([], {"Entrypoint": ["/root/.cache/uv/archive-v0/xyz/bin/python", "-u"]}, "Entrypoint leads into it", id="entry point"),
+        pytest.param([], {"Env": ["PATH=/bin:/root/.cache/uv/archive-v0/xyz/bin"]}, "Env PATH leads into it", id="PATH"),
+        pytest.param([], {"WorkingDir": "/root/.cache/uv/archive-v0"}, "WorkingDir leads into it", id="working directory"),
+        pytest.param([file("root/.cache/uv/environments-v2/app/bin/python")], {}, "environments-v2 holds", id="environments"),
+        pytest.param(
+            [file("app/start.sh", b"#!/bin/sh\nexec uv run --offline x\n", mode=0o755)], {"WorkingDir": "/app", "Cmd": ["./start.sh"]},
+            "/app/start.sh", id="relative script",
+        ),
+        pytest.param(
+            [file("usr/bin/serve", b"#!/usr/bin/env -S uv run --script\n", mode=0o755)], {"Env": ["PATH=/usr/bin"], "Cmd": ["serve"]},
+            "/usr/bin/serve", id="script in PATH",
+        ),
+        pytest.param(
+            [file("bin/tool", b"#!/bin/sh\n''exec' '/root/.cache/uv/archive-v0/xyz/bin/python' \"$0\"\n", mode=0o755)], {},
+            "/bin/tool is run by", id="interpreter on the second line",
         ),
         pytest.param([], {"Cmd": ["uv", "run", "app.py"]}, "the image's Cmd runs through uv", id="uv run"),
         pytest.param([], {"Entrypoint": ["/bin/sh", "-c", "exec uvx ruff"]}, "Entrypoint runs through uv", id="uvx"),

@@ -1,0 +1,37 @@
+"""Saves what strip takes out of libraries, so that a debugger can name what it finds in a slimmed image's core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slimmer.elf.debugfile import build_id, debug_file, save
+from slimmer.elf.object import is_elf, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slimmer.plan import Plan
+    from slimmer.progress import Progress
+
+
+def save_debug_files(plan: Plan, directory: Path, progress: Progress) -> None:
+    """Write a build-id debug file for each object that the plan strips; gdb finds them by DIRECTORY.
+
+    What has no build-id cannot be found by a debugger and is told in a note. Raises DestinationError when DIRECTORY
+    takes no file.
+    """
+    inodes = [plan.source.get(change.path) for change in plan.changes if change.action == "replace"]
+    contents = [inode.content for inode in inodes if inode is not None and inode.content is not None]
+    objects = [content for content in contents if is_elf(content)]
+    without = 0
+    with progress.stage("debug", sum(content.size for content in objects)) as stage:
+        for content in objects:
+            elf = parse(content)
+            identity = build_id(elf)
+            if identity is None:
+                without += 1
+            else:
+                save(debug_file(elf), directory, identity)
+            stage.advance(content.size)
+    if without:
+        progress.note(f"{without} stripped libraries have no build-id, so no debug file of theirs was saved")

@@ -1,0 +1,192 @@
+"""The `strip` program of this machine, run as one runs what nobody vouches for: its word is never taken for success.
+
+GNU strip was seen to destroy archives and libraries with exit status 0 (hazards: slim LTO, BOLT, patchelf). Here it
+only makes a proposal. It works on a private copy with a neutral name, because an image's names are options to it
+(`-x.so`, `@file`), and whoever asked for the result proves it.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from slimmer.content import CHUNK, Content, File, Piece
+from slimmer.elf.object import is_elf
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERSION_TIME_LIMIT = 10.0
+_MAX_WORDS = 500
+"""How much of what strip says becomes part of a reason."""
+_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+class StripError(ElfError):
+    """The strip program failed or said anything at all: the file is kept, with this as its reason."""
+
+
+class _Spool:
+    """One unnamed file for all results: a file for each would use up the descriptors that a process may have."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._blob: File | None = None
+        self._end = 0
+
+    def take(self, path: Path) -> Content:
+        """Give the content of a file that may go afterwards."""
+        with self._lock, path.open("rb") as source:
+            if self._file is None or self._blob is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as contents refer to it
+                self._blob = File(self._file)
+                weakref.finalize(self._blob, self._file.close)
+            start = self._end
+            position = start
+            while data := source.read(CHUNK):
+                view = memoryview(data)
+                while view:
+                    written = os.pwrite(self._file.fileno(), view, position)
+                    view, position = view[written:], position + written
+            self._end = position
+            return Content([Piece(self._blob, start, position - start)])
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A strip program."""
+
+    path: str
+    version: str
+    """The first line of what it says to --version."""
+    _spool: _Spool = field(default_factory=_Spool, init=False, repr=False, compare=False)
+
+    def run(self, content: Content, flags: Sequence[str], time_limit: float) -> Content:
+        """Give what `strip FLAGS` makes of CONTENT; raise StripError unless it exits 0, silent, with a result in time.
+
+        The result lies in a file without a name: nothing of it is left on the disk whatever ends this process.
+        """
+        try:
+            with tempfile.TemporaryDirectory(prefix="slimmer-strip-") as directory:
+                return self._run_in(Path(directory), content, flags, time_limit)
+        except OSError as error:
+            if error.errno in _OUT_OF_SPACE:
+                raise StripError(_no_space()) from error
+            raise StripError(f"strip cannot be run: {error.strerror or error}") from error
+
+    def _run_in(self, directory: Path, content: Content, flags: Sequence[str], time_limit: float) -> Content:
+        name = "in.elf" if is_elf(content) else "in.a"
+        with (directory / name).open("wb") as stream:
+            for chunk in content.chunks():
+                stream.write(chunk)
+        # Relative names, so that a reason is the same on every machine.
+        command = [self.path, *flags, "-o", "out", name]
+        status = _status(command, directory, _limits(content.size, time_limit), time_limit)
+        words = _words(directory / "err")
+        if os.strerror(errno.ENOSPC) in words:
+            raise StripError(_no_space())
+        if status is None:
+            raise StripError(f"strip was stopped after {time_limit:g} seconds")
+        if status:
+            ending = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
+            raise StripError(f"strip {ending}" + (f": {words}" if words else ""))
+        if words:
+            raise StripError(f"strip complained: {words}")
+        result = directory / "out"
+        if result.is_symlink() or not result.is_file() or not result.stat().st_size:
+            raise StripError("strip gave no result, with exit status 0")
+        return self._spool.take(result)
+
+
+def find_strip() -> Strip | None:
+    """Give the `strip` in PATH with its version line; None when there is none, or none that answers."""
+    path = shutil.which("strip")
+    if path is None:
+        return None
+    try:
+        done = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env=_environment(),
+            timeout=_VERSION_TIME_LIMIT,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.decode("utf-8", "backslashreplace").splitlines()
+    return None if done.returncode or not lines else Strip(str(Path(path).absolute()), lines[0].strip())
+
+
+def _status(command: list[str], directory: Path, limits: dict[int, int], time_limit: float) -> int | None:
+    """Give the exit status of a program that runs in DIRECTORY within LIMITS, None when its time was up."""
+    with (
+        (directory / "err").open("wb") as errors,
+        subprocess.Popen(
+            command,
+            cwd=directory,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            # Set from outside: code between fork and exec is not safe where other threads run. What little it does
+            # before, it does with none of the file read.
+            for kind, limit in limits.items():
+                with suppress(ProcessLookupError):
+                    resource.prlimit(process.pid, kind, (limit, limit))
+            return process.wait(time_limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    # GNUTARGET tells every program of binutils what format to take a file for.
+    return {name: value for name, value in os.environ.items() if name != "GNUTARGET"} | {"LC_ALL": "C"}
+
+
+def _limits(size: int, time_limit: float) -> dict[int, int]:
+    """Give the resource limits for a file of SIZE; strip 2.40 takes 180 MB for a library of 499 MB."""
+    wanted = {
+        resource.RLIMIT_AS: (1 << 30) + 4 * size,
+        resource.RLIMIT_FSIZE: (1 << 20) + 2 * size,
+        resource.RLIMIT_CPU: math.ceil(time_limit) + 1,
+        resource.RLIMIT_CORE: 0,
+    }
+    return {kind: _within(limit, resource.getrlimit(kind)[1]) for kind, limit in wanted.items()}
+
+
+def _within(limit: int, hard: int) -> int:
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+
+
+def _words(path: Path) -> str:
+    """Give the first of what a program said, on one line."""
+    with path.open("rb") as stream:
+        said = stream.read(_MAX_WORDS + 1).decode("utf-8", "backslashreplace")
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
+    return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
+
+
+def _no_space() -> str:
+    return f"no space is left in {tempfile.gettempdir()} for strip to work in; TMPDIR names another directory"

@@ -1,0 +1,299 @@
+"""What binds to what in a root file system: each needed library and each undefined symbol, as the loader would find it.
+
+Every object is the main program once: its own closure of needed libraries, breadth first, is its scope, as for
+`ldd -r`. That is stricter than a process, where an object that is loaded later also sees what is there already, a
+Python extension the interpreter's functions: such symbols count as provided by the process when anything in the
+image defines them. Symbols that nobody defines are unresolved, most often before slimming already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from slimmer.elf.dynamic import Dynamic, read_dynamic, split
+from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
+from slimmer.elf.search import Loaded, Search
+from slimmer.errors import ElfError
+from slimmer.layer import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from slimmer.content import Content
+    from slimmer.elf.object import Format
+    from slimmer.rootfs import Rootfs
+
+    Read = Dynamic | ElfError | None
+    _Process = tuple[Format, int, bool]  # what objects of one process have in common; the last is whether it is musl
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unresolved:
+    """A library or a symbol that an object needs and the image does not have."""
+
+    path: str
+    kind: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What one object, under one of its names, binds to. Symbols are keys (see dynamic.key), providers are paths."""
+
+    needed: Mapping[str, str | None]
+    bound: Mapping[str, frozenset[bytes]]
+    """By each object of its own closure, the symbols that it provides."""
+    provided: Mapping[str, frozenset[bytes]]
+    """By some object outside, the symbols that a process has to provide."""
+    missing: frozenset[bytes]
+
+    def providers(self) -> dict[bytes, str]:
+        """Give for each symbol that is bound within the closure the path of its provider."""
+        return {symbol: provider for provider, symbols in self.bound.items() for symbol in symbols}
+
+    def unresolved(self, path: str) -> list[Unresolved]:
+        """Give what is unresolved, libraries first."""
+        libraries = [Unresolved(path, "library", name, "") for name, found in self.needed.items() if found is None]
+        return sorted(libraries) + sorted(Unresolved(path, "symbol", *split(symbol)) for symbol in self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """What every object of a root binds to.
+
+    A file with several names is linked under each, since $ORIGIN differs; it counts once, and as unresolved is listed
+    what the name that resolves most leaves. The Python package cache of uv holds such second names.
+    """
+
+    objects: int
+    symbols: int
+    unresolved: tuple[Unresolved, ...]
+    provided_by_process: int
+    bindings: Mapping[str, Binding]
+    skipped: tuple[tuple[str, str], ...]
+    """What begins as an ELF object and cannot be read, with the reason."""
+    read: Mapping[Content, Read]
+    """What each file's content was read as, so that the linkage of a changed root reads only what changed."""
+
+    def provided(self) -> Iterator[tuple[str, str, str]]:
+        """Give each path, the name of a symbol that a process must provide, and the path of who defines it."""
+        for path, binding in self.bindings.items():
+            for provider, symbols in binding.provided.items():
+                for symbol in sorted(symbols):
+                    yield path, split(symbol)[0], provider
+
+    def as_json(self) -> dict[str, object]:
+        """Give the linkage as the report shows it."""
+        return {
+            "objects": self.objects,
+            "symbols": self.symbols,
+            "unresolved": [asdict(one) for one in self.unresolved],
+            "provided_by_process": self.provided_by_process,
+        }
+
+
+def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -> Linkage:
+    """Give the linkage of ROOTFS for processes with the variables ENV; what KNOWN has read is not read again."""
+    read: dict[Content, Read] = {}
+    objects: dict[str, Dynamic] = {}
+    skipped: list[tuple[str, str]] = []
+    for path, inode in rootfs.entries():
+        content = inode.content
+        if inode.kind is not Kind.FILE or content is None:
+            continue
+        if content not in read:
+            read[content] = known.read[content] if known is not None and content in known.read else _read(content)
+        found = read[content]
+        if isinstance(found, Dynamic):
+            objects[path] = found
+        elif found is not None:
+            skipped.append((path, str(found)))
+    bindings = _Linker(rootfs, env, objects).bindings()
+    chosen = _best_names(rootfs, bindings)
+    return Linkage(
+        objects=len(chosen),
+        symbols=sum(len(objects[path].symbols.undefined) for path in chosen),
+        unresolved=tuple(one for unresolved in chosen.values() for one in unresolved),
+        provided_by_process=sum(len(symbols) for path in chosen for symbols in bindings[path].provided.values()),
+        bindings=bindings,
+        skipped=tuple(skipped),
+        read=read,
+    )
+
+
+def _best_names(rootfs: Rootfs, bindings: Mapping[str, Binding]) -> dict[str, list[Unresolved]]:
+    """Give for each file the name under which the least is unresolved, in no hidden directory, and what that is."""
+    best: dict[int, tuple[int, bool, str]] = {}
+    for path, binding in bindings.items():
+        rank = len(binding.missing) + list(binding.needed.values()).count(None), "/." in f"/{path}", path
+        file = id(rootfs.get(path))
+        best[file] = min(best.get(file, rank), rank)
+    return {path: bindings[path].unresolved(path) for _, _, path in best.values()}
+
+
+def broken(before: Linkage, after: Linkage) -> list[tuple[str, str]]:
+    """Give each object's path with a sentence for each library or symbol that it no longer binds to as it did.
+
+    What is gone from the root is no loss by itself, only to who needed it. Which object of a process provides what an
+    object's own closure does not have is a guess, so there a loss is only when nobody provides it any more.
+    """
+    found: list[tuple[str, str]] = []
+    now_skipped = dict(after.skipped)
+    for path, was in before.bindings.items():
+        now = after.bindings.get(path)
+        if now is None:
+            if path in now_skipped:
+                found.append((path, f"it can no longer be read: {now_skipped[path]}"))
+            continue
+        found += [(path, sentence) for sentence in (*_lost_libraries(was, now), *_lost_symbols(was, now))]
+    return found
+
+
+def _lost_libraries(was: Binding, now: Binding) -> Iterator[str]:
+    for name, old in was.needed.items():
+        new = now.needed.get(name)
+        if old is not None and new != old:
+            yield f"{name}, which was {old}, is now {new or 'not found'}"
+
+
+def _lost_symbols(was: Binding, now: Binding) -> Iterator[str]:
+    if was.bound != now.bound:
+        new, nobody = now.providers(), "none of the libraries that it needs"
+        for symbol, old in sorted(was.providers().items()):
+            if new.get(symbol) != old:
+                yield f"{_spelled(symbol)}, which {old} provided, is now provided by {new.get(symbol) or nobody}"
+    elsewhere = frozenset().union(*now.bound.values(), *now.provided.values())
+    for old, symbols in was.provided.items():
+        for symbol in sorted(symbols - elsewhere):
+            yield f"{_spelled(symbol)}, which {old} provided to the process, is now provided by nobody"
+
+
+def _spelled(symbol: bytes) -> str:
+    return "symbol " + "@".join(filter(None, split(symbol)))
+
+
+def _read(content: Content) -> Read:
+    try:
+        if not is_elf(content):
+            return None
+        elf = parse(content)
+        return read_dynamic(elf) if elf.header.type in {ET_DYN, ET_EXEC} else None
+    except ElfError as error:
+        return ElfError(str(error))  # without the traceback, which would hold what was read
+
+
+class _Linker:
+    """The linking of one root."""
+
+    def __init__(self, rootfs: Rootfs, env: Mapping[str, str], objects: Mapping[str, Dynamic]) -> None:
+        self._rootfs = rootfs
+        self._objects = objects
+        self._search = Search(rootfs, env)
+        self._processes: dict[str, _Process] = {
+            path: (dynamic.form, dynamic.machine, self._search.is_musl(dynamic)) for path, dynamic in objects.items()
+        }
+
+    def bindings(self) -> dict[str, Binding]:
+        """Give what each object binds to."""
+        closures = {path: self._closure(path) for path in self._objects}
+        wanted: dict[_Process, set[bytes]] = {}
+        for path, closure in closures.items():
+            wanted.setdefault(self._processes[path], set()).update(closure.missing)
+        providers = {process: self._providers(process, symbols) for process, symbols in wanted.items()}
+        for path, closure in closures.items():
+            anybody = providers[self._processes[path]]
+            provided: dict[str, set[bytes]] = {}
+            for symbol in closure.missing & anybody.keys():
+                provided.setdefault(anybody[symbol], set()).add(symbol)
+            by_provider = {provider: frozenset(provided[provider]) for provider in sorted(provided)}
+            closures[path] = replace(closure, provided=by_provider, missing=closure.missing - anybody.keys())
+        return closures
+
+    def _providers(self, process: _Process, symbols: set[bytes]) -> dict[bytes, str]:
+        """Give for each symbol an object that defines it: a program sooner than a library, and neither from a cache."""
+
+        def order(path: str) -> tuple[bool, bool, str]:
+            dynamic = self._objects[path]
+            return "/." in f"/{path}", dynamic.interpreter is None or dynamic.soname is not None, path
+
+        found: dict[bytes, str] = {}
+        for path in sorted((path for path in self._objects if self._processes[path] == process), key=order):
+            if not symbols:
+                break
+            answered = self._answers(path, symbols)
+            found.update(dict.fromkeys(answered, path))
+            symbols = symbols - answered
+        return found
+
+    def _closure(self, path: str) -> Binding:
+        """Give what the object binds to among its own needed libraries and theirs; the rest is missing as yet."""
+        main = Loaded(path, path, self._objects[path], None)
+        needed, scope = self._scope(main)
+        missing = set(main.dynamic.symbols.undefined)
+        bound: dict[str, frozenset[bytes]] = {}
+        for loaded in scope:
+            answered = self._answers(loaded.path, missing, musl=self._processes[path][2]) if missing else None
+            if answered:
+                bound[loaded.path] = frozenset(answered)
+                missing -= answered
+        return Binding(needed, bound, {}, frozenset(missing))
+
+    def _scope(self, main: Loaded) -> tuple[dict[str, str | None], list[Loaded]]:
+        """Give the main object's needed libraries and all objects in the order of lookup, breadth first.
+
+        As _dl_map_object_deps does it: a library that is loaded already, by any name that it was asked for by, by its
+        soname or as the same file, is not searched again. Preloaded ones come first.
+        """
+        scope = [main]
+        files = {id(self._rootfs.get(main.path)): main}
+        names: dict[str, Loaded | None] = {main.dynamic.soname: main} if main.dynamic.soname is not None else {}
+
+        def load(name: str, loader: Loaded) -> None:
+            if names.get(name) is not None:
+                return
+            names[name] = found = self._open(name, loader, main)
+            if found is None:
+                return
+            names[name] = same = files.setdefault(id(self._rootfs.get(found.path)), found)
+            if same is found:
+                scope.append(found)
+                if found.dynamic.soname is not None and not self._processes[main.path][2]:  # musl compares no sonames
+                    names.setdefault(found.dynamic.soname, found)
+
+        for name in self._search.preloads:
+            load(name, main)
+        for loader in scope:  # which grows
+            for name in loader.dynamic.needed:
+                load(name, loader)
+        own = {name: names.get(name) for name in main.dynamic.needed}
+        return {name: loaded.path if loaded is not None else None for name, loaded in own.items()}, scope
+
+    def _open(self, name: str, loader: Loaded, main: Loaded) -> Loaded | None:
+        """Give the first candidate of this class and machine; what is no object of any kind ends the search."""
+        musl = self._processes[main.path][2]
+        for candidate in self._search.candidates(name, loader, main, musl=musl):
+            path = self._rootfs.resolve(candidate) or ""
+            dynamic = self._objects.get(path)
+            if dynamic is None:
+                return None
+            if (dynamic.form, dynamic.machine) == (main.dynamic.form, main.dynamic.machine):
+                return Loaded(path, candidate.lstrip("/"), dynamic, loader)
+            if musl:  # which never looks further than the first file of the name
+                return None
+        return None
+
+    def _answers(self, path: str, symbols: set[bytes], *, musl: bool | None = None) -> set[bytes]:
+        """Give those of SYMBOLS that the object defines; glibc heeds versions, musl only whether one is hidden."""
+        defined = self._objects[path].symbols
+        by_name: dict[bytes, list[bytes]] = {}
+        for symbol in symbols:
+            by_name.setdefault(symbol.partition(b"\0")[0], []).append(symbol)
+        names = set(by_name)
+        if self._processes[path][2] if musl is None else musl:
+            answered, found = names & defined.unversioned | names & defined.visible, set[bytes]()
+        else:
+            answered, found = names & defined.unversioned, symbols & defined.versioned | symbols & defined.default
+        found.update(symbol for name in answered for symbol in by_name[name])
+        return found
