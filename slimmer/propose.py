@@ -66,7 +66,8 @@ def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, result: Rootfs) ->
         binding = before.bindings[path]
         providers = {*binding.needed.values(), *binding.bound, *binding.provided}
         gone = (provider for provider in providers if provider is not None and provider not in result)
-        found |= dict.fromkeys((path, *gone), f"linkage: /{path} needs {sentence}")
+        for place in (path, *gone):
+            found.setdefault(place, f"linkage: /{path} needs {sentence}")
     return found
 
 
