@@ -69,7 +69,7 @@ def test_what_somebody_links_to_is_not_removed(linked: list[Spec]) -> None:
     (kept,) = [kept for kept in planned.kept if kept.rule == "greedy"]
     assert kept.path == "usr/lib/libanswer.so"
     assert kept.reason.startswith("linkage: /usr/lib/libneeds_answer.so needs libanswer.so, which was")
-    assert links.unresolved_after == links.unresolved_before
+    assert set(links.unresolved_after) < set(links.unresolved_before)
 
 
 def test_both_may_go_together(linked: list[Spec]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.elf import ar
 from slimmer.elf import object as elf_object
-from slimmer.elf.machine import EM_BPF, EM_MIPS
+from slimmer.elf.machine import EM_AARCH64, EM_ARM, EM_BPF, EM_MIPS
 from slimmer.elf.object import Object, Section, is_elf, parse
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
@@ -34,16 +34,14 @@ _SHF_INFO_LINK = 0x40
 _GENERIC_TYPES = frozenset({*range(5), 7, 8, 9, 14, 15, 16, 17, 18, 0x6FFFFFF5})
 """Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES."""
 _PROCESSOR_TYPES = range(0x70000000, 0x80000000)
-_STB_LOCAL, _STB_WEAK = 0, 2
-_STT_SECTION = 3
+_STB_LOCAL, _STB_WEAK, _STT_SECTION = 0, 2, 3
 _SHN_LORESERVE, _SHN_XINDEX = 0xFF00, 0xFFFF
 _NULL, _SYMTAB, _RELA, _REL = elf_object.SHT_NULL, elf_object.SHT_SYMTAB, elf_object.SHT_RELA, elf_object.SHT_REL
 _GROUP, _SYMTAB_SHNDX = 17, elf_object.SHT_SYMTAB_SHNDX
 _STRUCTURE = frozenset({_NULL, _SYMTAB, _RELA, _REL, _GROUP, _SYMTAB_SHNDX})
 _UNDEFINED, _REMOVED, _SYMBOL_TABLE = -1, -2, -3
 _MAX_NAMES = 256 << 20
-_ENOUGH = 10
-"""How many violations make a reason; the rest are more of the same."""
+_ENOUGH = 10  # violations; the rest are more of the same
 _BY_THE_LINKER = b"_GLOBAL_OFFSET_TABLE_"
 _LTO = (".gnu.lto_", ".gnu.debuglto_", ".llvmbc", ".llvm.lto")
 
@@ -93,14 +91,13 @@ def _unfit_object(elf: Object, machine: int) -> str | None:
     strip destroys slim LTO objects with exit status 0, and takes from fat ones with debug information what gcc's linker
     plugin looks up. A section of a type that nobody knows may name symbols by number: .llvm_addrsig does.
     """
-    header = elf.header
-    if header.type != elf_object.ET_REL:
+    if elf.header.type != elf_object.ET_REL:
         return "is not a relocatable object"
-    if header.machine == EM_BPF:
+    if elf.header.machine == EM_BPF:
         return "is an eBPF program"
-    if header.machine != machine:
-        return f"is for another machine (e_machine {header.machine})"
-    if header.machine == EM_MIPS and elf.form.bits == 64:
+    if elf.header.machine != machine:
+        return f"is for another machine (e_machine {elf.header.machine})"
+    if machine == EM_MIPS and elf.form.bits == 64:
         return "has relocations of MIPS's 64-bit form"
     for section in elf.sections:
         if section.name.startswith(_LTO):
@@ -116,7 +113,7 @@ def _has_spare(elf: Object) -> bool:
         return True
     member = _read(elf)
     used = {symbol for *_, entries in member.relocations() for *_, symbol in entries}
-    return any(each.is_local and each.name and each not in used for each in member.symbols)
+    return any(each.info >> 4 == _STB_LOCAL and each.name and each not in used for each in member.symbols)
 
 
 class _Symbol(NamedTuple):  # not a dataclass: archives have millions
@@ -128,11 +125,6 @@ class _Symbol(NamedTuple):  # not a dataclass: archives have millions
     info: int
     other: int
     place: int
-
-    @property
-    def is_local(self) -> bool:
-        """Whether no other member can bind to it."""
-        return self.info >> 4 == _STB_LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +178,7 @@ class _Linkable:
         for section in self.elf.sections:
             if section.type != _GROUP:
                 continue
-            word = struct.Struct(f"{self.elf.form.order}I")
+            word = struct.Struct(self.elf.form.order + "I")
             flags, *indices = (item for (item,) in word.iter_unpack(_records(self.bytes_of(section), word, section)))
             members = [self._member_of_a_group(index) for index in indices]
             if stay := tuple(place for place in members if place != _REMOVED):
@@ -299,12 +291,12 @@ def _differences(old: _Linkable, new: _Linkable) -> Iterator[str]:
 
 
 def _defined(member: _Linkable) -> list[_Symbol]:
-    """Give what the member defines for others, and the local symbols that say what is code to ARM's and RISC-V's ld."""
-    return [
-        each for each in member.symbols if each.place != _UNDEFINED and (not each.is_local or each.name[:1] == b"$")
-    ]
+    """Give what the member defines for others, and the local symbols that tell ARM's linkers what is code."""
+    marks = b"$" if member.elf.header.machine in {EM_ARM, EM_AARCH64} else None
+    defined = (each for each in member.symbols if each.place != _UNDEFINED)
+    return [each for each in defined if each.info >> 4 != _STB_LOCAL or each.name[:1] == marks]
 
 
 def _wanted(member: _Linkable) -> set[tuple[bytes, int, int]]:
-    wanted = (each for each in member.symbols if each.place == _UNDEFINED and not each.is_local)
+    wanted = (each for each in member.symbols if each.place == _UNDEFINED and each.info >> 4 != _STB_LOCAL)
     return {(each.name, each.info, each.other) for each in wanted}
