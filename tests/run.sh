@@ -4,13 +4,18 @@
 set -eu
 . "$(dirname "$0")/../fixtures/environment.sh"
 
-apt_install gcc libc6-dev binutils mount
+# What compiles, takes apart and runs the tests' libraries: of this machine, and of the architectures an image may have.
+apt_install gcc g++ libc6-dev binutils mount gdb elfutils dpkg-dev qemu-user-static \
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+    gcc-i686-linux-gnu libc6-dev-i386-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross \
+    gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
 engine=$("$checkout/fixtures/engine.sh")
 stop_engine() {
     # An engine that was running before goes on running.
     [ "$engine" = "engine was running" ] || kill "$(cat /var/run/docker.pid)" 2>/dev/null || true
 }
 trap stop_engine EXIT
+trap 'exit 130' INT TERM HUP
 environment tests "pip>=25.1"
 "$venv/bin/pip" install --quiet --disable-pip-version-check "$checkout" \
     --group "$checkout/pyproject.toml:test" --group "$checkout/pyproject.toml:lint"
