@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from slimmer.elf.ar import MAGIC, is_archive
 from slimmer.elf.archive import NOTHING_TO_REMOVE, slim_archive
 from slimmer.elf.binutils import find_strip
 from slimmer.elf.machine import machine_of
@@ -89,6 +90,8 @@ def _decide(path: str, inode: Inode, scene: Scene, program: Program | None) -> D
 
 
 def _slim_archive(content: Content, architecture: str, program: Program | None) -> tuple[Content, str] | None:
+    if content.size <= len(MAGIC) or not is_archive(content):
+        return None  # without members, or something that only looks like an archive by its name
     if program is None:
         raise ElfError("a static archive, and there is no strip program on this machine; binutils has one")
     try:

@@ -45,7 +45,7 @@ CONFIG: Spec = {
 @pytest.fixture
 def layers(compiled: Callable[..., Path]) -> list[bytes]:
     """Give three layers with a library to strip, a cache that holds what is installed, and every kind of change between layers."""
-    library = compiled("answer", "-g3").read_bytes()
+    library = compiled("answer", "-g3", "-Wl,--build-id=0x0123456789abcdef").read_bytes()
     return [
         make_tar(
             directory("."), directory("bin"), file("bin/app", b"#!/bin/sh\n", mode=0o4755), symlink("lib", "usr/lib"),
@@ -303,3 +303,25 @@ def test_capabilities_of_hard_linked_files_are_on_the_engines_disk(docker: Docke
             os.getxattr(f"{upper}/bin/{name}", "security.capability").hex()
             == "0100000200200000000000000000000000000000"
         )
+
+
+def test_debug_files_are_saved_where_gdb_looks(
+    docker: Docker, slimmer: Slimmer, layers: list[bytes], tmp_path: Path
+) -> None:
+    """--debug-dir has what was stripped by build-id; a dry run writes none, and a directory that takes none is exit 5."""
+    docker.image("slimmer-test/debug:1", layers)
+    docker.will_make("slimmer-test/debug:1-slim")
+    (tmp_path / "file").write_text("")
+
+    dry = slimmer("run", "--dry-run", "slimmer-test/debug:1", "--debug-dir", tmp_path / "dry")
+    done = slimmer("run", "slimmer-test/debug:1", "--debug-dir", tmp_path / "debug")
+    refused = slimmer(
+        "run", "slimmer-test/debug:1", "--debug-dir", tmp_path / "file" / "debug", "--tag", "slimmer-test/debug:other"
+    )
+
+    assert (dry.returncode, done.returncode, refused.returncode) == (0, 0, 5), refused.stderr
+    assert not (tmp_path / "dry").exists()
+    found = tmp_path / "debug" / ".build-id" / "01" / "23456789abcdef.debug"
+    names = subprocess.run(["nm", found], capture_output=True, text=True, check=True).stdout
+    assert "hidden_product" in names
+    assert not docker.has("slimmer-test/debug:other")
