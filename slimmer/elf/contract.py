@@ -33,7 +33,8 @@ def violations(before: Content, after: Content) -> list[str]:
         return [f"it cannot be read back: {error}"]
     found = list(_header(old, new))
     if not found:
-        found = [*_segments(old, new), *_sections(old, new), *_tail(old)]
+        sides = _Side(old), _Side(new)
+        found = [*_segments(*sides), *_sections(*sides), *_tail(old)]
     return found or disagreements(before, after)
 
 
@@ -51,7 +52,7 @@ def _without_places(header: Header) -> Header:
     return replace(header, phoff=0, shoff=0, shnum=0, shstrndx=0)
 
 
-def _segments(old: Object, new: Object) -> Iterator[str]:
+def _segments(old: _Side, new: _Side) -> Iterator[str]:
     """Give each segment that does not map the same bytes to the same addresses.
 
     - All fields but p_offset are the same: GNU strip 2.40 on a section-less PT_LOAD rewrites its sizes.
@@ -63,7 +64,7 @@ def _segments(old: Object, new: Object) -> Iterator[str]:
     - What stands before a segment in its first page is the same where another segment has that page too: ld.so maps
       whole pages, and the later segment's is the one that is seen.
     """
-    for index, (was, now) in enumerate(zip(old.segments, new.segments, strict=True)):
+    for index, (was, now) in enumerate(zip(old.elf.segments, new.elf.segments, strict=True)):
         if replace(was, offset=0) != replace(now, offset=0):
             yield f"program header {index} changed"
         elif (now.offset - was.offset) % _granule(was):
@@ -72,16 +73,16 @@ def _segments(old: Object, new: Object) -> Iterator[str]:
             yield f"the bytes of segment {index} changed"
 
 
-def _mapped(elf: Object, segment: Segment) -> Content:
+def _mapped(side: _Side, segment: Segment) -> Content:
     """Give the bytes that a segment brings into memory, those before it that share a page with another one too."""
     head = segment.vaddr % min(_granule(segment), _LARGEST_PAGE) if segment.type == PT_LOAD else 0
     start, stop = segment.vaddr - head, segment.vaddr
     is_shared = any(
         other is not segment and other.type == PT_LOAD and other.vaddr < stop and start < other.vaddr + other.memsz
-        for other in elf.segments
+        for other in side.elf.segments
     )
     head = min(head, segment.offset) if is_shared else 0
-    return _masked(elf, segment.offset - head, segment.filesz + head)
+    return side.bytes(segment.offset - head, segment.filesz + head)
 
 
 def _granule(segment: Segment) -> int:
@@ -89,24 +90,24 @@ def _granule(segment: Segment) -> int:
     return max(align, _PAGE) if segment.type == PT_LOAD else align
 
 
-def _masked(elf: Object, offset: int, length: int) -> Content:
-    """Give bytes of the file with the fields that may change put to zero: those of the two tables, each p_offset."""
-    length = min(length, elf.content.size - offset)
-    if length <= 0:
-        return Content([])  # what is empty may stand anywhere, behind the end of the file too
-    header = elf.header
-    masks = [(0, _without_places(header).pack(elf.form))]
-    if elf.segments:
-        masks.append((header.phoff, b"".join(replace(segment, offset=0).pack(elf.form) for segment in elf.segments)))
-    content = elf.content.slice(offset, offset + length)
-    for place, data in masks:
-        start, stop = max(place, offset), min(place + len(data), offset + length)
-        if start < stop:
-            content = content.overlaid(start - offset, data[start - place : stop - place])
-    return content
+class _Side:
+    """One of the two objects, with its bytes as they are compared."""
+
+    def __init__(self, elf: Object) -> None:
+        self.elf = elf
+        # The fields that may change put to zero: those that say where the two tables lie, and each p_offset.
+        self._masked = elf.content.overlaid(0, _without_places(elf.header).pack(elf.form))
+        if elf.segments:
+            headers = b"".join(replace(segment, offset=0).pack(elf.form) for segment in elf.segments)
+            self._masked = self._masked.overlaid(elf.header.phoff, headers)
+
+    def bytes(self, offset: int, length: int) -> Content:
+        """Give bytes of the file; what is empty may stand anywhere, behind the end of the file too."""
+        stop = min(offset + length, self._masked.size)
+        return self._masked.slice(offset, stop) if length > 0 and stop > offset else Content([])
 
 
-def _sections(old: Object, new: Object) -> Iterator[str]:
+def _sections(old: _Side, new: _Side) -> Iterator[str]:
     """Give each section that is neither as it was nor gone and on the list of what may go.
 
     - Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`.
@@ -114,9 +115,9 @@ def _sections(old: Object, new: Object) -> Iterator[str]:
       the sections of a quarter of all wheels' libraries anew, so that their symbols name others.
     - Where a header refers to another section it refers to the same one, whatever its index.
     """
-    may_go = removable(old)
-    matches = _matches(old, new)
-    for was in old.sections:
+    may_go = removable(old.elf)
+    matches = _matches(old.elf, new.elf)
+    for was in old.elf.sections:
         if was.type == SHT_NULL:
             continue
         now = matches.get(was.index)
@@ -124,20 +125,22 @@ def _sections(old: Object, new: Object) -> Iterator[str]:
         if trouble is not None and not (now is None and was.index in may_go and not was.is_allocated):
             yield f"section {was.name or f'number {was.index}'} {trouble}"
     known = {section.index for section in matches.values()}
-    for section in new.sections:
+    for section in new.elf.sections:
         if section.type != SHT_NULL and section.index not in known:
             yield f"section {section.name or section.index} was not there before"
 
 
-def _trouble(old: Object, new: Object, was: Section, now: Section) -> str | None:
+def _trouble(old: _Side, new: _Side, was: Section, now: Section) -> str | None:
     """Give what is wrong with a section that is still there, or None."""
     if was.is_allocated and was.index != now.index:
         return "has another index, and symbols name it by that"
-    if was.index == old.shstrndx and now.index == new.shstrndx:
+    if was.index == old.elf.shstrndx and now.index == new.elf.shstrndx:
         return None  # the names are compared one by one
-    if _described(old, was) != _described(new, now):
+    if _described(old.elf, was) != _described(new.elf, now):
         return "has another header"
-    if not _moved_with_a_segment(old, new, was, now) and _bytes(old, was).differs(_bytes(new, now)):
+    if not _moved_with_a_segment(old.elf, new.elf, was, now) and old.bytes(was.offset, was.file_size).differs(
+        new.bytes(now.offset, now.file_size)
+    ):
         return "has other bytes"
     return None
 
@@ -163,10 +166,6 @@ def _described(elf: Object, section: Section) -> tuple[Section, str, str]:
 
     info = name(section.info) if section.type in {SHT_REL, SHT_RELA} else str(section.info)
     return replace(section, index=0, offset=0, name_offset=0, link=0, info=0), name(section.link), info
-
-
-def _bytes(elf: Object, section: Section) -> Content:
-    return _masked(elf, section.offset, section.file_size)
 
 
 def _moved_with_a_segment(old: Object, new: Object, was: Section, now: Section) -> bool:
