@@ -36,8 +36,22 @@ class _Answer:
     timed_out: bool = False
 
 
-def compare(pair: Pair, package: str, script: str) -> Verdict:
-    """Run the probe SCRIPT in both images, with every interpreter that has PACKAGE, and compare all results."""
+@dataclass(frozen=True, slots=True)
+class ProbeCheck:
+    """A check that runs a probe with every interpreter that has a package, in both images, and compares all results."""
+
+    name: str
+    summary: str
+    package: str
+    script: str
+    """Name of the probe's file in slimmer/checks/probes."""
+
+    def examine(self, pair: Pair) -> Verdict:
+        """Run the probe in both images; passed only when all that it computes is the same."""
+        return _compare(pair, self.package, self.script)
+
+
+def _compare(pair: Pair, package: str, script: str) -> Verdict:
     interpreters, orphans = with_package(pair.original.rootfs, package)
     if not interpreters:
         where = f", only without an interpreter, in {orphans[0]}" if orphans else ""
