@@ -43,6 +43,7 @@ def test_torch_computes_the_same_numbers(slimmed: dict[str, list[dict[str, str]]
 
     assert check["status"] == "passed"
     assert check["original"] == check["slimmed"]
+    assert slimmed["verified"] is True
     cases = json.loads(check["slimmed"])["cases"]
     assert len(cases) >= 17
     assert all("sha256" in result for result in cases.values()), cases

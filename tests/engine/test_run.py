@@ -119,6 +119,8 @@ def test_the_image_comes_back_smaller_and_otherwise_the_same(
     assert {check["name"]: check["status"] for check in report["checks"]} == {
         "config": "passed", "numpy_linalg": "skipped", "torch_matmul": "skipped",
     }  # fmt: skip
+    assert report["verified"] is False  # no program of the image was there to run
+    assert report["linkage"]["objects"] == 1
     assert report["saved"] == sum(rule["saved"] for rule in report["rules"]) > 0
     assert report["saved"] == report["source"]["flattened_size"] - report["result"]["size"]
 
