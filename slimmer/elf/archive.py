@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.elf import ar
@@ -32,8 +33,7 @@ _TIME_LIMIT = 600.0
 
 _SHF_INFO_LINK = 0x40
 _GENERIC_TYPES = frozenset({*range(5), 7, 8, 9, 14, 15, 16, 17, 18, 0x6FFFFFF5})
-"""Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES."""
-_PROCESSOR_TYPES = range(0x70000000, 0x80000000)
+"""Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES; processors' own are known, too."""
 _STB_LOCAL, _STB_WEAK, _STT_SECTION = 0, 2, 3
 _SHN_LORESERVE, _SHN_XINDEX = 0xFF00, 0xFFFF
 _NULL, _SYMTAB, _RELA, _REL = elf_object.SHT_NULL, elf_object.SHT_SYMTAB, elf_object.SHT_RELA, elf_object.SHT_REL
@@ -41,21 +41,19 @@ _GROUP, _SYMTAB_SHNDX = 17, elf_object.SHT_SYMTAB_SHNDX
 _STRUCTURE = frozenset({_NULL, _SYMTAB, _RELA, _REL, _GROUP, _SYMTAB_SHNDX})
 _UNDEFINED, _REMOVED, _SYMBOL_TABLE = -1, -2, -3
 _MAX_NAMES = 256 << 20
-_ENOUGH = 10  # violations; the rest are more of the same
 _BY_THE_LINKER = b"_GLOBAL_OFFSET_TABLE_"
 _LTO = (".gnu.lto_", ".gnu.debuglto_", ".llvmbc", ".llvm.lto")
 
 
 def slim_archive(content: Content, machine: int | None, strip: Strip) -> Content:
     """Give the archive without what no linker needs, proved; raise ElfError with the reason to keep it as it is."""
-    reason = refusal(content, machine)
-    if reason is not None:
+    if (reason := refusal(content, machine)) is not None:
         raise ElfError(reason)
     slimmed = strip.run(content, FLAGS, _TIME_LIMIT)
     if content.size - slimmed.size < MIN_GAIN:
         raise ElfError(f"less than {MIN_GAIN} bytes to save")
     if broken := archive_violations(content, slimmed):
-        raise ElfError(f"the proof failed: {'; '.join(broken)}")
+        raise ElfError(f"the proof failed: {'; '.join(broken[:3])}")
     return slimmed
 
 
@@ -89,7 +87,7 @@ def _unfit_object(elf: Object, machine: int) -> str | None:
     """Give why a member must not be changed, or None.
 
     strip destroys slim LTO objects with exit status 0, and takes from fat ones with debug information what gcc's linker
-    plugin looks up. A section of a type that nobody knows may name symbols by number: .llvm_addrsig does.
+    plugin looks up. A section of an unknown type may name symbols by number: .llvm_addrsig does until its sh_link is 0.
     """
     if elf.header.type != elf_object.ET_REL:
         return "is not a relocatable object"
@@ -102,7 +100,8 @@ def _unfit_object(elf: Object, machine: int) -> str | None:
     for section in elf.sections:
         if section.name.startswith(_LTO):
             return f"holds code for link-time optimization ({section.name})"
-        if section.type not in _GENERIC_TYPES and section.type not in _PROCESSOR_TYPES:
+        known = section.type in _GENERIC_TYPES or 0x70000000 <= section.type < 0x80000000
+        if not known and (section.link or section.name != ".llvm_addrsig"):
             return f"has a section of an unknown type ({section.name}, {section.type:#x})"
     return None
 
@@ -113,6 +112,7 @@ def _has_spare(elf: Object) -> bool:
         return True
     member = _read(elf)
     used = {symbol for *_, entries in member.relocations() for *_, symbol in entries}
+    used |= {signature for _, signature, _ in member.groups()}
     return any(each.info >> 4 == _STB_LOCAL and each.name and each not in used for each in member.symbols)
 
 
@@ -154,14 +154,13 @@ class _Linkable:
             raise ElfError("a symbol is named that the symbol table does not have")
         return self.symbols[number]
 
-    def relocations(self) -> list[tuple[int, int, list[tuple[int, int, int, _Symbol]]]]:
-        """Give the place and the type of all relocations, and r_offset, type, r_addend and symbol of each of them."""
-        found = [
-            (self.places.get(section.info, _REMOVED), section.type, list(self._entries(section)))
-            for section in self.elf.sections
-            if section.type in {_REL, _RELA} and section.size and self.places.get(section.info, _REMOVED) >= 0
-        ]
-        return sorted(found, key=lambda each: each[:2])
+    def relocations(self) -> Iterator[tuple[int, int, list[tuple[int, int, int, _Symbol]]]]:
+        """Give each table's target and type, and r_offset, type, r_addend and symbol of all its relocations."""
+        tables = (each for each in self.elf.sections if each.type in {_REL, _RELA} and each.size)
+        found = [(self.places.get(each.info, _REMOVED), each.type, each.index) for each in tables]
+        for place, kind, index in sorted(found):
+            if place >= 0:
+                yield place, kind, list(self._entries(self.elf.sections[index]))
 
     def _entries(self, section: Section) -> Iterator[tuple[int, int, int, _Symbol]]:
         wide, form = self.elf.form.bits == 64, ("QQ" if self.elf.form.bits == 64 else "II")
@@ -256,8 +255,6 @@ def archive_violations(before: Content, after: Content) -> list[str]:
         for was, now in zip(old.members, new.members, strict=True):
             pair = _read(parse(old.data(was))), _read(parse(new.data(now)))
             found += [f"member {was.name}: {sentence}" for sentence in _differences(*pair)]
-            if len(found) >= _ENOUGH:
-                break
     except ElfError as error:
         return [f"it cannot be read back: {error}"]
     return found
@@ -279,7 +276,7 @@ def _differences(old: _Linkable, new: _Linkable) -> Iterator[str]:
     for was, now in zip(old.kept, new.kept, strict=True):
         if old.bytes_of(was).differs(new.bytes_of(now)):
             yield f"section {was.name} has other bytes"
-    if old.relocations() != new.relocations():
+    if any(was != now for was, now in zip_longest(old.relocations(), new.relocations())):
         yield "it has other relocations"
     if _defined(old) != _defined(new):
         yield "it defines other symbols"

@@ -17,7 +17,6 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -95,7 +94,7 @@ class Strip:
                 stream.write(chunk)
         # Relative names, so that a reason is the same on every machine.
         command = [self.path, *flags, "-o", "out", name]
-        status = _status(command, directory, _limits(content.size, time_limit), time_limit)
+        status = _status(command, directory, content.size, time_limit)
         words = _words(directory / "err")
         if os.strerror(errno.ENOSPC) in words:
             raise StripError(_no_space())
@@ -132,12 +131,14 @@ def find_strip() -> Strip | None:
     return None if done.returncode or not lines else Strip(str(Path(path).absolute()), lines[0].strip())
 
 
-def _status(command: list[str], directory: Path, limits: dict[int, int], time_limit: float) -> int | None:
-    """Give the exit status of a program that runs in DIRECTORY within LIMITS, None when its time was up."""
+def _status(command: list[str], directory: Path, size: int, time_limit: float) -> int | None:
+    """Give the exit status of a program that works in DIRECTORY on a file of SIZE, None when its time was up."""
     with (
         (directory / "err").open("wb") as errors,
         subprocess.Popen(
-            command,
+            # A shell sets the limits: Python between fork and exec is not safe where other threads run, and set from
+            # outside they come too late.
+            ["/bin/sh", "-c", f'{_limits(size, time_limit)} && exec "$0" "$@"', *command],
             cwd=directory,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -147,11 +148,6 @@ def _status(command: list[str], directory: Path, limits: dict[int, int], time_li
         ) as process,
     ):
         try:
-            # Set from outside: code between fork and exec is not safe where other threads run. What little it does
-            # before, it does with none of the file read.
-            for kind, limit in limits.items():
-                with suppress(ProcessLookupError):
-                    resource.prlimit(process.pid, kind, (limit, limit))
             return process.wait(time_limit)
         except subprocess.TimeoutExpired:
             return None
@@ -165,18 +161,20 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "GNUTARGET"} | {"LC_ALL": "C"}
 
 
-def _limits(size: int, time_limit: float) -> dict[int, int]:
-    """Give the resource limits for a file of SIZE; strip 2.40 takes 180 MB for a library of 499 MB."""
-    wanted = {
-        resource.RLIMIT_AS: (1 << 30) + 4 * size,
-        resource.RLIMIT_FSIZE: (1 << 20) + 2 * size,
-        resource.RLIMIT_CPU: math.ceil(time_limit) + 1,
-        resource.RLIMIT_CORE: 0,
-    }
-    return {kind: _within(limit, resource.getrlimit(kind)[1]) for kind, limit in wanted.items()}
+def _limits(size: int, time_limit: float) -> str:
+    """Give the shell's words for the resource limits for a file of SIZE; strip 2.40 takes 180 MB for one of 499 MB."""
+    wanted = (
+        ("v", resource.RLIMIT_AS, (1 << 30) + 4 * size, 1024),
+        ("f", resource.RLIMIT_FSIZE, (1 << 20) + 2 * size, 512),
+        ("t", resource.RLIMIT_CPU, math.ceil(time_limit) + 1, 1),
+        ("c", resource.RLIMIT_CORE, 0, 512),
+    )
+    return " && ".join(f"ulimit -{letter} {_within(limit, kind) // unit}" for letter, kind, limit, unit in wanted)
 
 
-def _within(limit: int, hard: int) -> int:
+def _within(limit: int, kind: int) -> int:
+    """Give the limit, less where this process has a lower one that it may not raise."""
+    hard = resource.getrlimit(kind)[1]
     return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +37,7 @@ def slimmed(pytorch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     subprocess.run(["docker", "rmi", "slimmer-test/pytorch:slim"], capture_output=True, check=True)
 
 
-def test_torch_computes_the_same_numbers(slimmed: dict[str, list[dict[str, str]]]) -> None:
+def test_torch_computes_the_same_numbers(slimmed: dict[str, Any]) -> None:
     """The check compares what both images computed, down to the digest of every result."""
     (check,) = [check for check in slimmed["checks"] if check["name"] == "torch_matmul"]
 

@@ -1,0 +1,85 @@
+"""The smoke tests of the packages that services and media programs are made of."""
+
+from __future__ import annotations
+
+SERVICE: dict[str, str] = {
+    "grpcio": "import grpc; from concurrent.futures import ThreadPoolExecutor as T\ns = grpc.server(T(1)); h = grpc.unary_unary_rpc_method_handler(lambda r, c: r * 2)\ns.add_generic_rpc_handlers((grpc.method_handlers_generic_handler('s', {'m': h}),)); p = s.add_insecure_port('127.0.0.1:0'); s.start()\nprint(grpc.insecure_channel(f'127.0.0.1:{p}').unary_unary('/s/m')(b'ab')); s.stop(None).wait()",
+    "grpcio-tools": 'import grpc_tools.protoc as p; open(\'a.proto\', \'w\').write(\'syntax = "proto3"; message A { int32 x = 1; }\'); print(p.main([\'\', \'-I.\', \'--python_out=.\', \'a.proto\']))',
+    "protobuf": "from google.protobuf import struct_pb2 as s; from google.protobuf.internal import api_implementation as i; print(i.Type(), s.Value(string_value='a').SerializeToString())",
+    "psycopg2": "import psycopg2; from psycopg2.extensions import libpq_version\ntry: psycopg2.connect('host=/nowhere')\nexcept psycopg2.OperationalError as e: print(e, libpq_version())",
+    "psycopg": "import psycopg; from psycopg_binary import pq; print(pq.version())\ntry: psycopg.connect('host=/nowhere')\nexcept psycopg.OperationalError as e: print(e)",
+    "asyncpg": "import asyncpg.protocol.protocol, asyncpg.pgproto.pgproto as p; print(p.UUID('12345678123456781234567812345678'))",
+    "lxml": 'from lxml import etree as e, html; print(e.tostring(e.XSLT(e.XML(\'<x:stylesheet xmlns:x="http://www.w3.org/1999/XSL/Transform" version="1.0"><x:template match="/"><b/></x:template></x:stylesheet>\'))(e.XML(\'<a/>\'))), e.LIBXML_VERSION)',
+    "pydantic": "import pydantic\nclass M(pydantic.BaseModel):\n    a: int\nprint(M(a='3'), M.model_json_schema())",
+    "cryptography": "from cryptography.hazmat.primitives.ciphers.aead import AESGCM as A; from cryptography.hazmat.primitives.asymmetric import ec; print(A(b'k' * 32).encrypt(b'n' * 12, b'x', b'').hex(), ec.generate_private_key(ec.SECP256R1()).key_size)",
+    "bcrypt": "import bcrypt; print(bcrypt.hashpw(b'a', b'$2b$04$' + b'a' * 21 + b'e'))",
+    "pynacl": "import nacl.secret; print(nacl.secret.SecretBox(b'k' * 32).encrypt(b'x', b'n' * 24).hex())",
+    "argon2": "import argon2.low_level as a; print(a.hash_secret(b'p', b's' * 8, 1, 8, 1, 16, a.Type.ID))",
+    "orjson": "import orjson; print(orjson.dumps({'a': [1, 2.5, None]}))",
+    "ujson": "import ujson; print(ujson.loads(ujson.dumps({'a': [1, 2.5]})))",
+    "simplejson": 'import simplejson._speedups as s, simplejson; print(s.scanstring(\'ab"\', 0), simplejson.dumps({\'a\': 1}))',
+    "msgpack": "import msgpack._cmsgpack as m; print(m.Packer().pack({'a': [1]}))",
+    "aiohttp": "import asyncio, aiohttp, aiohttp.web as w\nasync def hello(request): return w.Response(text='hi')\nasync def main():\n    a = w.Application(); a.router.add_get('/', hello); r = w.AppRunner(a); await r.setup()\n    s = w.TCPSite(r, '127.0.0.1', 0); await s.start(); p = s._server.sockets[0].getsockname()[1]\n    async with aiohttp.ClientSession() as c, c.get(f'http://127.0.0.1:{p}/') as g: print(await g.text())\n    await r.cleanup()\nasyncio.run(main())",
+    "uvloop": "import uvloop, asyncio\nasync def m(): await asyncio.sleep(0.01); return type(asyncio.get_running_loop()).__module__\nprint(uvloop.run(m()))",
+    "httptools": "import httptools; p = httptools.HttpRequestParser(type('X', (), {'on_url': lambda s, u: print(u)})()); p.feed_data(b'GET /a HTTP/1.1\\r\\n\\r\\n')",
+    "websockets": "from websockets.speedups import apply_mask; print(apply_mask(b'abcdef', b'1234'))",
+    "gevent": "import gevent, gevent.pool; print(gevent.pool.Pool(2).map(lambda x: x * 2, range(4)), gevent.get_hub().loop.__class__.__module__)",
+    "greenlet": "import greenlet; g = greenlet.greenlet(lambda x: greenlet.getcurrent().parent.switch(x + 1)); print(g.switch(1))",
+    "sqlalchemy": "import sqlalchemy as s; print(s.create_engine('sqlite://').connect().execute(s.text('select 7')).all())",
+    "pymongo": "import bson, pymongo; print(bson.has_c(), bson.encode({'a': 1}))",
+    "hiredis": "import hiredis; r = hiredis.Reader(); r.feed(b'$2\\r\\nab\\r\\n'); print(r.gets())",
+    "pyyaml": "import yaml; print(yaml.load('a: [1, 2]', yaml.CSafeLoader))",
+    "regex": "import regex; print(regex.findall(r'(?r)\\p{L}+', 'ab cd'))",
+    "rapidfuzz": "from rapidfuzz import fuzz, distance; print(fuzz.ratio('abcd', 'abxd'), distance.Levenshtein.distance('ab', 'cd'))",
+    "zstandard": "import zstandard as z; print(z.backend, z.decompress(z.compress(b'a' * 99)))",
+    "lz4": "import lz4.frame as l; print(l.decompress(l.compress(b'a' * 99)))",
+    "brotli": "import brotli; print(brotli.compress(b'a' * 99))",
+    "snappy": "import snappy; print(snappy.uncompress(snappy.compress(b'a' * 99)))",
+    "cffi": "import cffi; f = cffi.FFI(); f.cdef('int abs(int);'); print(f.dlopen(None).abs(-3))",
+    "pyzmq": "import zmq; c = zmq.Context(); a = c.socket(zmq.PAIR); a.bind('inproc://x'); b = c.socket(zmq.PAIR); b.connect('inproc://x'); b.send(b'hi'); print(a.recv(), zmq.zmq_version())",
+    "psutil": "import psutil, os; print(psutil.Process().pid == os.getpid(), psutil.cpu_count())",
+    "rpds-py": "import rpds; print(rpds.HashTrieMap({'a': 1}).insert('b', 2)['b'])",
+    "confluent-kafka": "import confluent_kafka as k; print(k.libversion(), k.Producer({'bootstrap.servers': ''}).__class__)",
+    "pymssql": "import pymssql; print(pymssql.get_dbversion())",
+    "oracledb": "import oracledb; print(oracledb.makedsn('h', 1, 's'))",
+    "google-crc32c": "import google_crc32c as g; print(g.implementation, g.value(b'abc'))",
+    "markupsafe": "import markupsafe._speedups as m; print(m._escape_inner('<a>'))",
+    "cython": "import Cython.Compiler.Scanning as s, Cython.Compiler.Parsing as p; print(s.__name__, p.__name__)",
+    "tree-sitter": "import tree_sitter; print(tree_sitter.LANGUAGE_VERSION)",
+    "ddtrace": "import os; os.environ['DD_TRACE_ENABLED'] = 'false'\nimport ddtrace; from ddtrace.internal import _encoding; print(_encoding.packb([1]))",
+    "coverage": "import coverage.tracer; print(coverage.tracer.CTracer.__name__)",
+    "wrapt": "import wrapt; print(wrapt.ObjectProxy([1, 2]) + [3])",
+    "watchfiles": "import watchfiles._rust_notify as w; print(w.__version__)",
+    "multidict": "import multidict, yarl, frozenlist; print(multidict.CIMultiDict(a=1)['A'], yarl.URL('http://a/ b'), frozenlist.FrozenList([1]))",
+}  # fmt: skip
+
+MEDIA: dict[str, str] = {
+    "pillow": "from PIL import Image, ImageFilter, features; import io; f = io.BytesIO(); i = Image.new('RGB', (32, 32), 'red').filter(ImageFilter.BLUR); [i.save(io.BytesIO(), x) for x in ('JPEG', 'WEBP', 'TIFF', 'AVIF', 'JPEG2000')]; i.save(f, 'PNG'); print(len(f.getvalue()), features.get_supported())",
+    "pillow-heif": "import pillow_heif as p; print(p.libheif_version(), p.libheif_info()['encoders'])",
+    "av": "import av; c = av.open('x.mp4', 'w'); s = c.add_stream('mpeg4', 24); s.width = s.height = 64; s.pix_fmt = 'yuv420p'; [c.mux(p) for p in s.encode(av.VideoFrame(64, 64, 'yuv420p'))]; [c.mux(p) for p in s.encode()]; c.close(); print([f.width for f in av.open('x.mp4').decode(video=0)])",
+    "soundfile": "import _soundfile_data, ctypes, glob; p = glob.glob(_soundfile_data.__path__[0] + '/*.so')[0] if hasattr(_soundfile_data, '__path__') else _soundfile_data.__file__; print(ctypes.CDLL(p).sf_version_string is not None)",
+    "pymupdf": "import pymupdf; d = pymupdf.open(); d.new_page().insert_text((72, 72), 'slim'); print(d[0].get_text(), len(d[0].get_pixmap().samples))",
+    "pikepdf": "import pikepdf; p = pikepdf.new(); p.add_blank_page(); print(len(p.pages), pikepdf.__libqpdf_version__)",
+    "pypdfium2": "import pypdfium2 as p; d = p.PdfDocument.new(); d.new_page(99, 99); print(len(d), d[0].get_size())",
+    "skia": "import skia; s = skia.Surface(9, 9); s.getCanvas().clear(0xFF00FF00); print(len(s.makeImageSnapshot().encodeToData().bytes()))",
+    "pygame": "import os; os.environ.update(SDL_VIDEODRIVER='dummy', PYGAME_HIDE_SUPPORT_PROMPT='1')\nimport pygame; pygame.init(); s = pygame.Surface((9, 9)); pygame.draw.circle(s, 'red', (4, 4), 3); print(s.get_at((4, 4)), pygame.get_sdl_version())",
+    "mypy": "import mypy.main, mypy.api; print(mypy.api.run(['--version'])[0], mypy.main.__file__[-3:])",
+}  # fmt: skip
+
+_RUN = "import os, subprocess; print(subprocess.run({}, shell=True, check=True, capture_output=True, env={{'PATH': os.environ['PATH'], 'LD_LIBRARY_PATH': os.environ['PYTHONPATH']}}))"
+DEBIAN: dict[str, str] = {
+    command: _RUN.format(repr(command))
+    for command in (
+        "echo a | openssl dgst -sha3-256",
+        "openssl list -providers",
+        "git --version",
+        "perl -MDigest::SHA=sha256_hex -MPOSIX -e 'print sha256_hex(7)'",
+        "curl --version",
+        "echo a | gzip | zcat; echo a | xz | xzcat; echo a | zstd | zstdcat",
+        "/usr/bin/python3.11 -c 'import ssl, sqlite3, lzma, ctypes, curses, uuid; print(ssl.OPENSSL_VERSION, sqlite3.sqlite_version)'",
+        "echo 'int main(void) { return 0; }' | gcc -O2 -xc - -S -o - | md5sum",
+        "echo 'int main(){}' | g++ -O2 -flto -xc++ - -o /dev/null",
+        "psql --version",
+        "gpg --version",
+    )
+}
