@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from slimmer import __version__, checks, interrupts, rules
 from slimmer.checks import FAILED, Pair, Subject
 from slimmer.debug import save_debug_files
+from slimmer.elf.binutils import find_strip
 from slimmer.engine import Engine
-from slimmer.errors import CheckError, SlimmerError, SourceError
+from slimmer.errors import CheckError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
 from slimmer.naming import CREATED_BY, refuse_to_take, result_tag
 from slimmer.plan import Scene
@@ -24,7 +25,7 @@ from slimmer.propose import propose
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
 from slimmer.rootfs import flatten
-from slimmer.settings import Settings
+from slimmer.settings import Settings, StripWith
 from slimmer.transports import docker_archive, docker_daemon
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ def slim(options: Options, progress: Progress) -> Report:
     Whatever is raised, nothing was tagged, and the trial image and its containers are gone.
     """
     chosen = rules.choose(options.only, options.skip)
+    if options.settings.strip_with is StripWith.BINUTILS and find_strip() is None:
+        raise UsageError(
+            "--strip-with binutils needs a strip program in PATH; install binutils, or leave the option out"
+        )
     # An image without a name can be estimated too.
     tag = None if options.dry_run and options.tag is None else result_tag(options.reference, options.tag)
     with Engine.connect() as engine:

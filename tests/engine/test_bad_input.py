@@ -50,6 +50,14 @@ def test_a_wrong_command_line_is_exit_2(slimmer: Slimmer, arguments: list[str], 
     assert words in sentence(done)
 
 
+def test_binutils_that_are_not_there_are_exit_2(slimmer: Slimmer, tmp_path: Path) -> None:
+    """Asking for this machine's strip where there is none is told before any work is done."""
+    done = slimmer("run", "app", "--strip-with", "binutils", env={"PATH": str(tmp_path)})
+
+    assert done.returncode == 2, done.stderr
+    assert "needs a strip program" in sentence(done)
+
+
 def test_no_engine_is_exit_4_and_says_how_to_start_one(slimmer: Slimmer) -> None:
     """A machine without an engine is the most common first failure."""
     done = slimmer("run", "app", env={"DOCKER_HOST": "unix:///nonexistent.sock"})
