@@ -113,6 +113,8 @@ def _kept(report: Report) -> Iterator[str]:
 
 def _links(report: Report) -> Iterator[str]:
     links = report.links
+    if not links.objects:
+        return
     unresolved = len(links.unresolved_after)
     text = (
         f"{_plural(links.objects, 'object')}, {_plural(links.symbols, 'symbol')}: each binds as before; "
