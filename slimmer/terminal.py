@@ -47,8 +47,8 @@ class Bars:
         except BaseException:
             bar.close()
             raise
-        if total is not None and is_bytes:
-            bar.total = bar.n  # an engine's own count is an estimate of the archive's length
+        if total is None or is_bytes:
+            bar.total = bar.n  # nobody knew before; an engine's own count is an estimate of the archive's length
         bar.refresh()
         bar.close()
 
