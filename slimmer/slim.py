@@ -95,13 +95,14 @@ def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag | N
     with docker_daemon.read(engine, source, progress) as image:
         rootfs = flatten((layer.diff_id, read_layer(layer.content, layer.diff_id)) for layer in image.layers)
         laps.end("read")
-        if not rootfs.size():
+        flattened_size = rootfs.size()
+        if not flattened_size:
             raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
         planned, links = propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
         estimate = Estimate(planned.result.size(), planned.layer_size())
         laps.end("plan")
         facts = SourceFacts(
-            options.reference, source.id, source.size, rootfs.size(), source.layers, image.config.platform
+            options.reference, source.id, source.size, flattened_size, source.layers, image.config.platform
         )
         report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
         if options.dry_run or tag is None:

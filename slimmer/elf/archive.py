@@ -17,6 +17,7 @@ from slimmer.elf import object as elf_object
 from slimmer.elf.machine import EM_AARCH64, EM_ARM, EM_BPF, EM_MIPS
 from slimmer.elf.object import Object, Section, is_elf, parse
 from slimmer.elf.removable import removable
+from slimmer.elf.shared import require_gain
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from slimmer.elf.binutils import Strip
 
 FLAGS = ("--strip-unneeded", "-D")
-MIN_GAIN = 4096
 NOTHING_TO_REMOVE = "nothing to remove"
 """What `refusal` says of an archive that was stripped before."""
 _TIME_LIMIT = 600.0
@@ -50,8 +50,7 @@ def slim_archive(content: Content, machine: int | None, strip: Strip) -> Content
     if (reason := refusal(content, machine)) is not None:
         raise ElfError(reason)
     slimmed = strip.run(content, FLAGS, _TIME_LIMIT)
-    if content.size - slimmed.size < MIN_GAIN:
-        raise ElfError(f"less than {MIN_GAIN} bytes to save")
+    require_gain(content, slimmed)
     if broken := archive_violations(content, slimmed):
         raise ElfError(f"the proof failed: {'; '.join(broken[:3])}")
     return slimmed

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from slimmer.content import ZEROS, Content, File, Piece
-from slimmer.elf.object import PT_LOAD, SHT_NOBITS, SHT_NULL, Object, Section, Segment
+from slimmer.elf.object import PT_LOAD, SHT_NOBITS, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.errors import DestinationError, ElfError
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def _notes(elf: Object) -> Iterator[tuple[int, bytes, Content]]:
         while position + 12 <= stop:
             words = elf.content.read_at(position, 12)
             namesz, descsz, kind = (int.from_bytes(words[at : at + 4], order) for at in (0, 4, 8))  # type: ignore[arg-type] # a Literal
-            start = position + _up(12 + namesz, align)
+            start = position + aligned(12 + namesz, align)
             if start + descsz > stop:
                 break
             name = elf.content.read_at(position + 12, min(namesz, 8))
             yield kind, name, elf.content.slice(start, start + descsz)
-            position = start + _up(descsz, align)
+            position = start + aligned(descsz, align)
 
 
 def debug_file(elf: Object) -> Content:
@@ -83,7 +83,7 @@ def debug_file(elf: Object) -> Content:
     for section in sorted(elf.sections, key=lambda each: (each.offset, each.index)):
         sections[section.index] = _described(elf, section, position)
         position = max(position, sections[section.index].offset + sections[section.index].file_size)
-    shoff = _up(position, _TABLE_ALIGN) if elf.sections else 0
+    shoff = aligned(position, _TABLE_ALIGN) if elf.sections else 0
     notes = [section for section in kept if section.is_allocated and section.file_size]
     segments = [_described_segment(segment, head, notes, sections) for segment in elf.segments]
     header = replace(elf.header, phoff=phoff, shoff=shoff)
@@ -111,7 +111,7 @@ def _described(elf: Object, section: Section, position: int) -> Section:
         return section
     if not _is_kept(elf, section):
         return replace(section, type=SHT_NOBITS, offset=position)
-    return replace(section, offset=_up(position, min(max(section.addralign, 1), _MAX_ALIGN)))
+    return replace(section, offset=aligned(position, min(max(section.addralign, 1), _MAX_ALIGN)))
 
 
 def _described_segment(segment: Segment, head: int, notes: list[Section], sections: dict[int, Section]) -> Segment:
@@ -146,10 +146,6 @@ def _joined(parts: list[tuple[int, Content]]) -> Content:
             pieces += [Piece(ZEROS, 0, offset - position), *part.pieces]
             position = offset + part.size
     return Content(pieces)
-
-
-def _up(position: int, align: int) -> int:
-    return -(-position // align) * align
 
 
 def debug_path(build_id: str) -> str:

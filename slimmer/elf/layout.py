@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.content import ZEROS, Content, Piece
-from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment
+from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
 
@@ -202,11 +202,11 @@ def _room_for(size: int, islands: list[_Island]) -> int:
     """Give where a table of SIZE bytes finds room: the first gap that alignment left between islands, or the end."""
     end = 0
     for island in islands:
-        start = _align(end, _TABLE_ALIGN)
+        start = aligned(end, _TABLE_ALIGN)
         if start and start + size <= island.new_start:
             return start
         end = island.new_start + island.stop - island.start
-    return _align(end, _TABLE_ALIGN)
+    return aligned(end, _TABLE_ALIGN)
 
 
 def _body(content: Content, islands: list[_Island], table_stop: int) -> Content:
@@ -219,7 +219,3 @@ def _body(content: Content, islands: list[_Island], table_stop: int) -> Content:
         position = island.new_start + island.stop - island.start
     pieces.append(Piece(ZEROS, 0, max(table_stop - position, 0)))
     return Content(pieces)
-
-
-def _align(position: int, align: int) -> int:
-    return -(-position // align) * align

@@ -169,6 +169,11 @@ class Object:
         return next((section for section in self.sections if section.name == name), None)
 
 
+def aligned(position: int, align: int) -> int:
+    """Give the first multiple of ALIGN at or after POSITION."""
+    return -(-position // align) * align
+
+
 def is_elf(content: Content) -> bool:
     """Say whether CONTENT begins as an ELF object does."""
     return content.read_at(0, len(MAGIC)) == MAGIC

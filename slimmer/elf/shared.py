@@ -20,7 +20,6 @@ MIN_GAIN = 4096
 
 _FLAGS = ("--strip-unneeded",)
 _TIME_LIMIT = 120.0
-_TOO_LITTLE = f"less than {MIN_GAIN} bytes to save"
 _PROVED = "symbol table and debug sections removed, every loaded byte and address proved unchanged"
 
 
@@ -48,9 +47,8 @@ def slim_shared_object(content: Content, architecture: str, strip: Strip | None)
             return _written_by(strip, content), f"{strip.version}: {_PROVED}"
         except ElfError as error:
             how = f"layout, because of what {strip.version} did ({error}): {_PROVED}"
-    made = layout.without_dead_ranges(elf)
-    if made is None or content.size - made.size < MIN_GAIN:
-        raise ElfError(_TOO_LITTLE)
+    made = layout.without_dead_ranges(elf) or content
+    require_gain(content, made)
     if broken := violations(content, made):
         raise ElfError(f"the proof failed: {'; '.join(broken)}")
     return made, how
@@ -61,6 +59,11 @@ def _written_by(strip: Strip, content: Content) -> Content:
     slimmed = strip.run(content, _FLAGS, _TIME_LIMIT)
     if broken := violations(content, slimmed):
         raise ElfError(broken[0])
-    if content.size - slimmed.size < MIN_GAIN:
-        raise ElfError(_TOO_LITTLE)
+    require_gain(content, slimmed)
     return slimmed
+
+
+def require_gain(before: Content, after: Content) -> None:
+    """Raise ElfError, which keeps the file, unless AFTER saves at least MIN_GAIN bytes."""
+    if before.size - after.size < MIN_GAIN:
+        raise ElfError(f"less than {MIN_GAIN} bytes to save")

@@ -48,14 +48,15 @@ class Strip:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""
         rootfs = scene.rootfs
-        candidates = [(path, inode) for path, inode in rootfs.files() if _kind(rootfs, inode) is not None]
+        kinds = ((path, inode, _kind(rootfs, inode)) for path, inode in rootfs.files())
+        candidates = [(path, inode, kind) for path, inode, kind in kinds if kind is not None]
         objections = [lambda path: _watched(path, rootfs), foreign_owner(rootfs)]
         if not scene.settings.include_proprietary:
             objections.append(proprietary(rootfs))
         program = find_strip()
-        with scene.progress.stage("stripping", sum(inode.size for _, inode in candidates)) as stage:
-            for path, inode in candidates:
-                decision = _decide(path, inode, scene, program)
+        with scene.progress.stage("stripping", sum(inode.size for _, inode, _ in candidates)) as stage:
+            for path, inode, kind in candidates:
+                decision = _decide(path, inode, kind, scene, program)
                 if isinstance(decision, Replace):
                     reason = _objection(rootfs.names(inode), objections)
                     decision = decision if reason is None else Keep(path, reason)
@@ -70,12 +71,12 @@ def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
     return next((kind for name in rootfs.names(inode) for kind in kinds if kind.fullmatch(name)), None)
 
 
-def _decide(path: str, inode: Inode, scene: Scene, program: Program | None) -> Decision | None:
+def _decide(path: str, inode: Inode, kind: re.Pattern[str], scene: Scene, program: Program | None) -> Decision | None:
     content = inode.content
     if content is None or not content.size:
         return None
     try:
-        if _kind(scene.rootfs, inode) is _ARCHIVE:
+        if kind is _ARCHIVE:
             made = _slim_archive(content, scene.config.architecture, program)
         else:
             chosen = program if scene.settings.strip_with is StripWith.BINUTILS else None
