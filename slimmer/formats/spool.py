@@ -1,0 +1,89 @@
+"""Where gigabytes lie for a while: a temporary file without a name, so that not even a killed run leaves it behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from slimmer.content import Content, File, Piece
+from slimmer.errors import DestinationError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Spool:
+    """A growing file that contents are put into; they can be read as long as it is open."""
+
+    def __init__(self, file: BinaryIO, reference: str) -> None:
+        self._file = file
+        self._blob = File(file)
+        self._reference = reference
+        self._end = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, reference: str) -> Iterator[Spool]:
+        """Give a spool for what is read of REFERENCE, which its errors name."""
+        try:
+            file = tempfile.TemporaryFile(dir=directory(), buffering=0)  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise _no_room(reference, error) from error
+        with file:
+            yield cls(cast("BinaryIO", file), reference)
+
+    def take(self, chunks: Iterable[bytes]) -> Content:
+        """Give the content that CHUNKS are; raise SourceError when there is no room for it."""
+        start = self._end
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                try:
+                    written = os.pwrite(self._file.fileno(), view, self._end)
+                except OSError as error:
+                    raise _no_room(self._reference, error) from error
+                self._end += written
+                view = view[written:]
+        return Content([Piece(self._blob, start, self._end - start)])
+
+
+@contextmanager
+def temporary_file(what: str) -> Iterator[BinaryIO]:
+    """Give a file without a name for WHAT is to be written; raise DestinationError when there is no room for it."""
+    try:
+        with tempfile.TemporaryFile(dir=directory(), buffering=1 << 20) as file:
+            yield cast("BinaryIO", file)
+    except OSError as error:
+        raise DestinationError(
+            f"{what} cannot be kept in {directory()}: {error.strerror}; set TMPDIR to another directory"
+        ) from error
+
+
+def require_room(size: int, reference: str) -> None:
+    """Raise SourceError when SIZE bytes more do not fit where spools lie."""
+    place = directory()
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise SourceError(
+            f"reading {reference} takes {size:,} bytes in {place}, where {free:,} are free; set TMPDIR to a larger one"
+        )
+
+
+def directory() -> str:
+    """Give where spools lie: TMPDIR, else /var/tmp where /tmp is memory, as on Debian 13."""
+    chosen = tempfile.gettempdir()
+    if chosen != "/tmp" or os.environ.get("TMPDIR"):  # noqa: S108 - what gettempdir says
+        return chosen
+    mounts = Path("/proc/self/mounts")
+    lines = mounts.read_text("utf-8", "replace").splitlines() if mounts.exists() else []
+    return "/var/tmp" if any(line.split()[1:3] == ["/tmp", "tmpfs"] for line in lines) else chosen  # noqa: S108 - both
+
+
+def _no_room(reference: str, error: OSError) -> SourceError:
+    return SourceError(
+        f"{reference} cannot be kept in {directory()}: {error.strerror}; set TMPDIR to another directory"
+    )
