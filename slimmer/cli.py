@@ -12,6 +12,8 @@ import click
 
 from slimmer import __version__, rules
 from slimmer.errors import DestinationError, SlimmerError, UsageError
+from slimmer.formats.compression import Compression
+from slimmer.platforms import Platform
 from slimmer.report import write_json
 from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
@@ -47,6 +49,15 @@ def commands() -> None:
 @commands.command(epilog=_EXIT_CODES)
 @click.argument("image")
 @click.option("-t", "--tag", metavar="REF", help="Name of the result.  [default: IMAGE's own with -slim]")
+@click.option(
+    "-o", "--output", metavar="TARGET", default="docker-daemon:", show_default=True,
+    help="Where the result goes: docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG].",
+)  # fmt: skip
+@click.option(
+    "--compression", type=click.Choice([str(choice) for choice in Compression]), default=None,
+    help="How the layer is packed in oci: and oci-archive:.  [default: gzip]",
+)  # fmt: skip
+@click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
 @click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
 @click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
@@ -73,21 +84,24 @@ def commands() -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
 def run(
-    *, image: str, tag: str | None, dry_run: bool, only: tuple[str, ...], skip: tuple[str, ...],
+    *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
+    dry_run: bool, only: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
     no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
 
-    IMAGE is a name or an ID in the Docker engine, which DOCKER_HOST may name. It is never changed. The ID and the
-    name of the result go to stdout.
+    IMAGE is a name or an ID in the Docker engine, which DOCKER_HOST may name, or docker-archive:FILE[:NAME],
+    oci:DIR[:TAG] or oci-archive:FILE[:TAG]. It is never changed. The ID and the name of the result go to stdout.
     """
     for path in reports:
         _check_report(path)
     settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
     options = Options(
-        image, tag, only, skip, exclude, dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir
-    )
+        image, tag, output, Compression(compression) if compression else None,
+        Platform.parse(wanted) if wanted else None, only, skip, exclude,
+        dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
+    )  # fmt: skip
     try:
         report = slim(options, listener("none" if quiet else progress))
     except CheckFailedError as failed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import docker
@@ -18,6 +19,7 @@ from docker.types import LogConfig
 from slimmer import interrupts
 from slimmer.content import CHUNK
 from slimmer.errors import CheckError, DestinationError, SlimmerError, SourceError
+from slimmer.platforms import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -70,6 +72,22 @@ class Engine:
             yield cls(client, where)
         finally:
             client.close()
+
+    @cached_property
+    def _info(self) -> dict[str, Any]:
+        try:
+            return dict(self._client.info())
+        except _FAILURES as error:
+            _fail(SourceError, "the engine does not say what it is", error)
+
+    @property
+    def keeps_blobs(self) -> bool:
+        """Whether it is Docker with the containerd image store, which keeps layers compressed as they come."""
+        return ["driver-type", "io.containerd.snapshotter.v1"] in (self._info.get("DriverStatus") or [])
+
+    def platform(self) -> Platform:
+        """Give the platform whose images it runs."""
+        return Platform.parse(f"{self._info.get('OSType') or 'linux'}/{self._info['Architecture']}")
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """Give what the engine says of an image; raise SourceError when it has none of this name."""

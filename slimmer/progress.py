@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 
@@ -33,6 +33,21 @@ def watched(chunks: Iterator[bytes], progress: Progress, name: str, total: int) 
         for chunk in chunks:
             stage.advance(len(chunk))
             yield chunk
+
+
+def watched_layers(
+    layers: Iterable[tuple[int, Iterator[bytes]]], progress: Progress, name: str, total: int
+) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """Give the layers, each its length and its chunks, as one stage of TOTAL bytes."""
+
+    def heard(chunks: Iterator[bytes], stage: Stage) -> Iterator[bytes]:
+        for chunk in chunks:
+            stage.advance(len(chunk))
+            yield chunk
+
+    with progress.stage(name, total) as stage:
+        for size, chunks in layers:
+            yield size, heard(chunks, stage)
 
 
 class Silence:

@@ -38,10 +38,21 @@ class Tag:
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
 
+    @property
+    def full(self) -> str:
+        """The name with the registry and the namespace that docker leaves out (distribution's reference.Named)."""
+        domain, slash, _ = self.repository.partition("/")
+        if not slash:
+            return f"docker.io/library/{self}"
+        return str(self) if domain == "localhost" or "." in domain or ":" in domain else f"docker.io/{self}"
+
+
+def is_name(image: str) -> bool:
+    """Say whether an image is called by a name, not by an ID or a digest."""
+    return not _IMAGE_ID.fullmatch(image) and "@" not in image
+
 
 def slim_tag(image: str) -> Tag:
-    """Give the name of the result for IMAGE: its own with `-slim`. Raises UsageError when IMAGE is known by no name."""
-    if _IMAGE_ID.fullmatch(image) or "@" in image:
-        raise UsageError(f"{image} is not a name that -slim could be added to; name the result with --tag")
+    """Give the name of the result for an image called IMAGE: its own with `-slim`."""
     tag = Tag.parse(image)
     return Tag.parse(f"{tag.repository}:{tag.tag}-slim")

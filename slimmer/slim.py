@@ -1,46 +1,42 @@
 """The whole job in one function.
 
-It knows no format: it asks the parts in turn, and nothing is tagged before the last has agreed.
+It knows no format: it asks the parts in turn, and nothing is tagged or written before the last has agreed.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from slimmer import __version__, checks, interrupts, rules
-from slimmer.checks import FAILED, Pair, Subject
+from slimmer import __version__, rules, transports
+from slimmer.checks import FAILED, Subject
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
-from slimmer.engine import Engine
 from slimmer.errors import CheckError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
-from slimmer.naming import CREATED_BY, refuse_to_take, result_tag
+from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
 from slimmer.propose import propose
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
-from slimmer.rootfs import flatten
+from slimmer.rootfs import WHITEOUT, flatten
+from slimmer.session import Session
 from slimmer.settings import Settings, StripWith
-from slimmer.transports import docker_archive, docker_daemon
+from slimmer.transports import Wish, Writable
+from slimmer.trial import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from slimmer.checks import Examined
-    from slimmer.engine import Completed
-    from slimmer.image import Config, Image
+    from slimmer.formats.compression import Compression
+    from slimmer.image import Config, Digest, Image
+    from slimmer.layer import Entry
     from slimmer.plan import Plan, Rule
+    from slimmer.platforms import Platform
     from slimmer.progress import Progress
-    from slimmer.transports.docker_daemon import Source
-
-TRIAL_REPOSITORY = "slimmer-trial"
-"""Repository of the name that a result has until it is proved."""
+    from slimmer.transports import Source, Target
 
 LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
 """Labels of a result: the ID of the image it was made from, by which version, with which rules."""
@@ -52,6 +48,9 @@ class Options:
 
     reference: str
     tag: str | None = None
+    output: str = f"{transports.DEFAULT}:"
+    compression: Compression | None = None
+    platform: Platform | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -71,110 +70,103 @@ class CheckFailedError(CheckError):
 
 
 def slim(options: Options, progress: Progress) -> Report:
-    """Slim the image that OPTIONS name, prove it and tag it; or, in a dry run, say to the byte what that would give.
+    """Slim the image that OPTIONS name, prove it and put it where they say; in a dry run say what that would give.
 
     Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
-    Whatever is raised, nothing was tagged, and the trial image and its containers are gone.
+    Whatever is raised, nothing was tagged or written, and the trial image and its containers are gone.
     """
     chosen = rules.choose(options.only, options.skip)
     if options.settings.strip_with is StripWith.BINUTILS and find_strip() is None:
         raise UsageError(
             "--strip-with binutils needs a strip program in PATH; install binutils, or leave the option out"
         )
-    # An image without a name can be estimated too.
-    tag = None if options.dry_run and options.tag is None else result_tag(options.reference, options.tag)
-    with Engine.connect() as engine:
-        return _slim(engine, options, chosen, tag, progress)
+    place = transports.target_place(options.output)
+    if options.tag is not None:
+        Tag.parse(options.tag)  # before any engine is asked
+    with Session(progress, options.platform) as session:
+        source = transports.source(options.reference, session)
+        # An image without a name can be estimated too.
+        is_named = not options.dry_run or options.tag is not None
+        wish = Wish(options.tag, options.compression, source)
+        target = transports.discover()[place.transport].target(place.where, wish, session) if is_named else None
+        if target is not None and not options.dry_run:
+            target.check(source)
+        return _slim(session, options, source, chosen, target)
 
 
-def _slim(engine: Engine, options: Options, chosen: Sequence[Rule], tag: Tag | None, progress: Progress) -> Report:
-    source = docker_daemon.find(engine, options.reference)
-    if tag is not None and not options.dry_run:
-        refuse_to_take(engine, tag, source, is_default=options.tag is None)
+def _slim(session: Session, options: Options, source: Source, chosen: Sequence[Rule], target: Target | None) -> Report:
     laps = _Laps()
-    with docker_daemon.read(engine, source, progress) as image:
-        rootfs = flatten((layer.diff_id, read_layer(layer.content, layer.diff_id)) for layer in image.layers)
-        laps.end("read")
-        flattened_size = rootfs.size()
-        if not flattened_size:
-            raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
-        planned, links = propose(Scene(rootfs, image.config, options.settings, progress), chosen, options.exclude)
-        estimate = Estimate(planned.result.size(), planned.layer_size())
-        laps.end("plan")
-        facts = SourceFacts(
-            options.reference, source.id, source.size, flattened_size, source.layers, image.config.platform
-        )
-        report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
-        if options.dry_run or tag is None:
-            return replace(report, timings=laps.timings)
-        trial = Tag(TRIAL_REPOSITORY, f"{os.getpid()}-{time.time_ns():x}")
-        with _discarded(engine, trial, progress):
-            result, slimmed = _write(engine, image, source, planned, estimate, tag, trial, progress)
-            laps.end("write")
-            if options.verify:
-                original = Subject(source.id, rootfs, image.config, engine.inspect(source.id))
-                report = replace(report, checks=_examined(engine, original, slimmed, trial.tag, progress))
-                laps.end("verify")
-            report = replace(report, timings=laps.timings)
-            if failed := [check for check in report.checks if check.verdict.status == FAILED]:
-                raise CheckFailedError(
-                    f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report
-                )
-            if options.debug_dir is not None:
-                save_debug_files(planned, options.debug_dir, progress)
-            # Minutes have passed since the name was looked at.
-            refuse_to_take(engine, tag, source, is_default=options.tag is None)
-            # From here on the answer is yes: an interrupt that came now would have to say what is not so.
-            interrupts.ignore()
-            engine.tag(result.id, tag.repository, tag.tag)
-            return replace(report, result=result)
+    image = source.read()
+    sizes: list[int] = []
+    rootfs = flatten(
+        (layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)) for layer in image.layers
+    )
+    laps.end("read")
+    flattened_size = rootfs.size()
+    if not flattened_size:
+        raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
+    scene = Scene(rootfs, image.config, options.settings, session.progress)
+    planned, links = propose(scene, chosen, options.exclude)
+    laps.end("plan")
+    facts = SourceFacts(
+        options.reference, source.engine_id or image.config.id, sum(sizes), flattened_size, len(image.layers),
+        image.config.platform,
+    )  # fmt: skip
+    estimate = Estimate(planned.result.size(), planned.layer_size())
+    report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
+    if options.dry_run or target is None:
+        return replace(report, timings=laps.timings)
+    with Trials.of(session) as trials:
+        return _carried_out(options, source, image, target, trials, report, laps)
 
 
-def _write(
-    engine: Engine, image: Image, source: Source, planned: Plan, estimate: Estimate, tag: Tag, trial: Tag,
-    progress: Progress,
-) -> tuple[ResultFacts, Subject]:  # fmt: skip
-    labels = dict(zip(LABELS, (source.id, __version__, ",".join(planned.rules)), strict=True))
-
-    def configure(diff_id: str) -> Config:
-        return image.config.flattened(
-            diff_id, f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})", labels
-        )
-
-    archive = docker_archive.Archive(planned.carry_out(), estimate.layer_size, configure, str(trial))
-    inspected = docker_daemon.write(engine, archive, estimate.layer_size, progress)
-    if archive.config is None:
-        raise SlimmerError("the result has no configuration; please report this")
-    (diff_id,) = archive.config.diff_ids
-    result = ResultFacts(str(tag), str(inspected["Id"]), estimate.size, estimate.layer_size, diff_id)
-    return result, Subject(result.id, planned.result, archive.config, inspected)
-
-
-def _examined(
-    engine: Engine, original: Subject, slimmed: Subject, run: str, progress: Progress
-) -> tuple[Examined, ...]:
-    """Give what every check found, each command in a container of its own."""
-    numbers = itertools.count(1)
-
-    def run_in(subject: Subject, command: Sequence[str], time_limit: int) -> Completed:
-        return engine.run(subject.id, command, f"slimmer-{run}-{next(numbers)}", run, time_limit)
-
-    return checks.examine(Pair(original, slimmed, run_in), progress)
+def _carried_out(
+    options: Options, source: Source, image: Image, target: Target, trials: Trials, report: Report, laps: _Laps
+) -> Report:
+    """Make the image, prove it and put it where it is to go; give the report of a whole run."""
+    planned, estimate = report.plan, report.estimate
+    writable = _writable(image.config, planned, estimate.layer_size, report.source.id)
+    trial = trials.load(writable, "result") if options.verify or target.in_engine else None
+    laps.end("write")
+    if options.verify and trial is not None:
+        slimmed = Subject(trial.id, planned.result, trial.config, trial.inspected)
+        report = replace(report, checks=trials.examine(trials.original(source, image, planned.source), slimmed))
+        laps.end("verify")
+    report = replace(report, timings=laps.timings)
+    if failed := [check for check in report.checks if check.verdict.status == FAILED]:
+        raise CheckFailedError(f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report)
+    if options.debug_dir is not None:
+        save_debug_files(planned, options.debug_dir, trials.session.progress)
+    # Minutes have passed since the place was looked at.
+    target.check(source)
+    config = target.put(writable, trial)
+    if trial is not None and trial.config != config:
+        raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
+    image_id = trial.id if trial is not None and target.in_engine else config.id
+    (diff_id,) = config.diff_ids
+    return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
 
 
-@contextmanager
-def _discarded(engine: Engine, trial: Tag, progress: Progress) -> Iterator[None]:
-    """Take the trial's name away at the end, and the image with it unless it has got another.
+def _writable(config: Config, planned: Plan, layer_size: int, source_id: str) -> Writable:
+    """Give the result as an image to write: one layer, and the source's configuration with what slimmer adds."""
+    labels = dict(zip(LABELS, (source_id, __version__, ",".join(planned.rules)), strict=True))
+    created_by = f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})"
 
-    A name that cannot be taken away is told, and hides neither what went wrong before nor that all went right.
-    """
-    try:
-        yield
-    finally:
-        try:
-            engine.discard(str(trial))
-        except SlimmerError as error:
-            progress.note(str(error))
+    def configure(diff_ids: tuple[Digest, ...]) -> Config:
+        (diff_id,) = diff_ids
+        return config.flattened(diff_id, created_by, labels)
+
+    return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size)
+
+
+def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
+    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
+    inodes: dict[int, int] = {}
+    for entry in entries:
+        if entry.inode is not None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
+            inodes[id(entry.inode)] = entry.inode.size
+        yield entry
+    sizes.append(sum(inodes.values()))
 
 
 class _Laps:

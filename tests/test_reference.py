@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from slimmer.errors import UsageError
-from slimmer.reference import Tag, slim_tag
+from slimmer.reference import Tag, is_name, slim_tag
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,23 @@ def test_the_result_is_named_after_the_image(image: str, expected: str) -> None:
 @pytest.mark.parametrize("image", ["sha256:" + "a" * 64, "0123456789ab", "app@sha256:" + "a" * 64])
 def test_an_id_is_no_name(image: str) -> None:
     """What has no name gets none by itself."""
-    with pytest.raises(UsageError, match="--tag"):
-        slim_tag(image)
+    assert not is_name(image)
+    assert is_name("app:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("app", "docker.io/library/app:latest"),
+        ("team/app:1", "docker.io/team/app:1"),
+        ("localhost/app:1", "localhost/app:1"),
+        ("registry:5000/app:1", "registry:5000/app:1"),
+        ("example.com/a/b:1", "example.com/a/b:1"),
+    ],
+)
+def test_the_full_name_is_the_one_that_docker_means(name: str, full: str) -> None:
+    """Containerd knows images by it."""
+    assert Tag.parse(name).full == full
 
 
 @pytest.mark.parametrize(

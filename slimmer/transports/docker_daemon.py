@@ -1,22 +1,33 @@
-"""Images in a Docker engine: read with `docker save`, written with `docker load`."""
+"""`docker-daemon:NAME`, and every name without a transport: images in a Docker engine."""
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slimmer.errors import DestinationError, SourceError
-from slimmer.progress import watched
-from slimmer.transports import docker_archive
+from slimmer import interrupts
+from slimmer.errors import DestinationError, SourceError, UsageError
+from slimmer.formats import docker_save
+from slimmer.formats.compression import Compression
+from slimmer.formats.oci_write import ArchiveWriter, named, write_image
+from slimmer.formats.spool import Spool, require_room, temporary_file
+from slimmer.formats.store import Archive
+from slimmer.naming import CREATED_BY, result_tag
+from slimmer.progress import watched, watched_layers
+from slimmer.reference import Tag, is_name
+from slimmer.transports import Loaded
+from slimmer.transports.docker_archive import read_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from slimmer.engine import Engine
-    from slimmer.image import Image
-    from slimmer.progress import Progress
+    from slimmer.image import Config, Image
+    from slimmer.session import Session
+    from slimmer.transports import Source as AnySource
+    from slimmer.transports import Wish, Writable
+
+FORM = "docker-daemon:NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,58 +35,155 @@ class Source:
     """An image that the engine has, known by its ID: a tag may move while slimmer works."""
 
     reference: str
-    id: str
+    engine_id: str
     size: int
-    layers: int
     tags: tuple[str, ...]
+    session: Session
+    path: None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name that the person gave, unless that was an ID."""
+        return self.reference if is_name(self.reference) else None
 
     @classmethod
-    def of(cls, inspected: Mapping[str, Any], reference: str) -> Source:
+    def of(cls, inspected: Mapping[str, Any], reference: str, session: Session) -> Source:
         """Give the image that an engine's answer describes; raise SourceError when it is none that can be slimmed."""
         system = inspected.get("Os") or "linux"
         if system != "linux":
             raise SourceError(f"{reference} is an image for {system}; slimmer slims Linux images")
-        layers = (inspected.get("RootFS") or {}).get("Layers") or []
-        if not layers:
+        if not (inspected.get("RootFS") or {}).get("Layers"):
             raise SourceError(f"{reference} has no layers; there is nothing to slim")
         tags = tuple(inspected.get("RepoTags") or ())
-        return cls(reference, str(inspected["Id"]), int(inspected["Size"]), len(layers), tags)
+        return cls(reference, str(inspected["Id"]), int(inspected["Size"]), tags, session)
+
+    def read(self) -> Image:
+        """Give the image; raise SourceError when it, or the room for it, is missing."""
+        session = self.session
+        require_room(self.size, self.reference)
+        spool = session.hold(Spool.open(self.reference))
+        saved = watched(session.engine.save(self.engine_id), session.progress, "reading", self.size)
+        store = Archive.in_stream(saved, self.reference, spool)
+        images = docker_save.described(store)
+        if len(images) != 1:
+            raise SourceError(f"the engine sent {len(images)} images where {self.reference} was asked for")
+        return read_store(store, images[0], spool, session)
 
 
-def find(engine: Engine, reference: str) -> Source:
-    """Give the image that REFERENCE names now; raise SourceError when there is none or none that can be slimmed."""
-    return Source.of(engine.inspect(reference), reference)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A name in the engine."""
+
+    tag: Tag
+    is_default: bool
+    session: Session
+    in_engine: bool = True
+
+    @property
+    def reference(self) -> str:
+        """What the result is called."""
+        return str(self.tag)
+
+    @property
+    def name(self) -> str | None:
+        """The name that the result bears."""
+        return str(self.tag)
+
+    def check(self, source: AnySource) -> None:
+        """Raise when the name is the source's own, or another's that nobody said it may be taken from."""
+        _refuse_to_take(self.session.engine, self.tag, source, is_default=self.is_default)
+
+    def put(self, image: Writable, trial: Loaded | None) -> Config:
+        """Give the name to the trial image."""
+        if trial is None:
+            raise AssertionError(f"a result of {image.size} bytes for the engine is put there as a trial first")
+        # From here on the answer is yes: an interrupt that came now would have to say what is not so.
+        interrupts.ignore()
+        self.session.engine.tag(trial.id, self.tag.repository, self.tag.tag)
+        return trial.config
 
 
-@contextmanager
-def read(engine: Engine, source: Source, progress: Progress) -> Iterator[Image]:
-    """Give the image, readable until the context ends; raise SourceError when it, or the room for it, is missing."""
-    directory = docker_archive.spool_directory()
-    free = shutil.disk_usage(directory).free
-    if free < source.size:
-        raise SourceError(
-            f"reading {source.reference} takes {source.size:,} bytes in {directory}, where {free:,} are free; "
-            "set TMPDIR to a larger one"
-        )
-    archive = watched(engine.save(source.id), progress, "reading", source.size)
-    with docker_archive.read(archive, source.reference) as image:
-        yield image
+def _refuse_to_take(engine: Engine, tag: Tag, source: AnySource, *, is_default: bool) -> None:
+    """Raise when the result's name belongs to an image that would lose it without anybody having said so.
+
+    The engine is asked what the name means: `docker.io/library/app:1` and `app:1` are one. Whether slimmer made the
+    image that has the name is read from its history, since an image built on a slimmed one inherits its labels.
+    """
+    existing = engine.find(str(tag))
+    if existing is None:
+        return
+    if existing["Id"] == source.engine_id or str(tag) in source.tags:
+        raise UsageError(f"{tag} is a name of the source image, which slimmer never takes; name the result otherwise")
+    is_own = len(existing["RootFS"].get("Layers") or []) == 1 and engine.last_step(str(tag)).startswith(CREATED_BY)
+    if is_default and not is_own:
+        raise DestinationError(f"{tag} exists and was not made by slimmer; to replace it all the same, say --tag {tag}")
 
 
-def write(engine: Engine, archive: docker_archive.Archive, size: int, progress: Progress) -> dict[str, Any]:
-    """Load the result and give what the engine says of it; raise DestinationError when it is not what was sent.
+def load(image: Writable, tag: Tag, session: Session) -> Loaded:
+    """Put an image into the engine as TAG; raise DestinationError when it is not what was sent.
 
     A load that ended well is not believed: engines have reported success for images that were not there.
     """
-    engine.load(watched(archive.chunks(), progress, "writing", size), progress)
-    config = archive.config
-    if config is None:
-        raise DestinationError("the engine answered before it had the whole result")
-    found = engine.find(archive.repo_tag)
+    engine = session.engine
+    config = _load_packed(image, tag, session) if engine.keeps_blobs else _load_plain(image, tag, session)
+    found = engine.find(str(tag))
     if found is None:
         raise DestinationError("the engine says that it loaded the result, and does not have it")
     if tuple(found["RootFS"]["Layers"]) != config.diff_ids:
         raise DestinationError(
             f"the engine has the layers {found['RootFS']['Layers']} where {config.diff_ids} were sent"
         )
-    return found
+    return Loaded(config, found)
+
+
+def _load_plain(image: Writable, tag: Tag, session: Session) -> Config:
+    archive = docker_save.Archive(image.layers(), image.configure, str(tag))
+    session.engine.load(watched(archive.chunks(), session.progress, "writing", image.size), session.progress)
+    if archive.config is None:
+        raise DestinationError("the engine answered before it had the whole result")
+    return archive.config
+
+
+def _load_packed(image: Writable, tag: Tag, session: Session) -> Config:
+    """Load an image whose layers are compressed, for an engine that keeps them as they come and counts their bytes.
+
+    The containerd image store pushes and shows the blobs that it was given: a plain layer would take several times the
+    room of the source's. How long a compressed layer gets is known at its end only, so it is kept in a file first.
+    """
+    with temporary_file(str(tag)) as file:
+        writer = ArchiveWriter(file)
+        layers = watched_layers(image.layers(), session.progress, "packing", image.size)
+        written = write_image(writer, layers, image.configure, Compression.GZIP)
+        writer.finish([named(written.descriptor, tag.tag, tag.full)])
+        size = file.tell()
+        file.seek(0)
+        chunks = iter(lambda: file.read(1 << 20), b"")
+        session.engine.load(watched(chunks, session.progress, "writing", size), session.progress)
+    return written.config
+
+
+class Transport:
+    """The transport."""
+
+    name = "docker-daemon"
+    form = FORM
+
+    def source(self, where: str, session: Session) -> Source:
+        """Find the image that WHERE names now; raise SourceError when there is none or none that can be slimmed."""
+        return Source.of(session.engine.inspect(where), where, session)
+
+    def target(self, where: str, wish: Wish, session: Session) -> Target:
+        """Give the name for a result; raise UsageError when it has none or two."""
+        if where and wish.tag is not None:
+            raise UsageError(f"--output {where} and --tag {wish.tag} name the result twice; leave one out")
+        if wish.compression is not None:
+            raise UsageError("--compression is for oci: and oci-archive:; an engine keeps layers in its own way")
+        tag = result_tag(wish.source.name, where or wish.tag)
+        if tag is None:
+            raise UsageError(
+                f"{wish.source.reference} has no name that -slim could be added to; name the result with --tag"
+            )
+        return Target(tag, is_default=not where and wish.tag is None, session=session)
+
+
+transport = Transport()

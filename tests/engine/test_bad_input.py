@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.errors import SourceError
+from slimmer.progress import Silence
+from slimmer.session import Session
 from slimmer.transports.docker_daemon import Source
 
 from handmade import file, make_tar
@@ -115,10 +117,10 @@ def test_an_image_that_is_not_linux_is_refused(docker: Docker) -> None:
     """An engine on Linux with a graph driver loads no such image (20.10 refuses, or panics), so its answer is changed here."""
     docker.image("slimmer-test/windows:1", [make_tar(file("a", b"1"))])
     answer = docker.inspect("slimmer-test/windows:1")
-    assert Source.of(answer, "app:1").layers == 1
+    assert Source.of(answer, "app:1", Session(Silence())).engine_id == answer["Id"]
 
     with pytest.raises(SourceError, match="app:1 is an image for windows") as caught:
-        Source.of({**answer, "Os": "windows"}, "app:1")
+        Source.of({**answer, "Os": "windows"}, "app:1", Session(Silence()))
 
     assert caught.value.exit_code == 4
 

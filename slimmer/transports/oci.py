@@ -1,0 +1,157 @@
+"""`oci:DIR[:TAG]`: an OCI image layout in a directory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slimmer import interrupts
+from slimmer.content import Content, File, Piece
+from slimmer.errors import SourceError, UsageError
+from slimmer.formats import oci
+from slimmer.formats.compression import Compression
+from slimmer.formats.oci_write import DirectoryWriter, named, write_image
+from slimmer.formats.replacing import check_directory, require_room, writing
+from slimmer.formats.spool import Spool
+from slimmer.formats.store import Blob
+from slimmer.naming import result_tag
+from slimmer.progress import watched_layers
+from slimmer.transports import path_and_name
+
+if TYPE_CHECKING:
+    from slimmer.formats.store import Store
+    from slimmer.image import Config, Image
+    from slimmer.session import Session
+    from slimmer.transports import Loaded, Wish, Writable
+    from slimmer.transports import Source as AnySource
+
+FORM = "oci:DIR[:TAG]"
+
+
+class Directory:
+    """The files of a layout; each is opened when it is asked for and stays open as long as the session."""
+
+    def __init__(self, root: Path, reference: str, held: ExitStack) -> None:
+        self.reference = reference
+        self._root = root
+        self._held = held
+
+    def find(self, path: str) -> Blob | None:
+        """Give the file of this name, which is one that slimmer made of a digest; None when there is none."""
+        try:
+            file = self._held.enter_context((self._root / path).open("rb"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise SourceError(f"{self._root / path} cannot be read: {error.strerror}") from error
+        size = file.seek(0, 2)
+        return Blob(Content([Piece(File(file), 0, size)]), size)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image of a layout."""
+
+    reference: str
+    path: Path
+    store: Store
+    spool: Spool
+    described: oci.Described
+    session: Session
+    engine_id: None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The whole name, where the layout has one and not only a tag."""
+        return next((name for name in self.described.names if ":" in name), None)
+
+    def read(self) -> Image:
+        """Give the image; raise SourceError when it is damaged."""
+        digest = self.described.digest
+        with self.session.progress.stage("reading", oci.length(self.store, digest)) as stage:
+            return oci.read(self.store, digest, self.spool, stage)
+
+
+def find(store: Store, name: str | None, path: Path, spool: Spool, session: Session) -> Source:
+    """Give the image of a layout that is meant; raise SourceError when there is none or it cannot be told."""
+    described = oci.choose(store, name, session.platform, session.default_platform)
+    return Source(store.reference, path, store, spool, described, session)
+
+
+def names(tag: str | None, wish: Wish) -> tuple[str, str | None]:
+    """Give the tag that a result gets in a layout, TAG where the person said one, and its whole name or None."""
+    whole = result_tag(wish.source.name, wish.tag)
+    if whole is not None:
+        return tag or whole.tag, replace(whole, tag=tag or whole.tag).full
+    own = wish.source.described.names if isinstance(wish.source, Source) else ()
+    return tag or (f"{own[0]}-slim" if own else "latest"), None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An image of a directory, by its tag."""
+
+    path: Path
+    tag: str
+    name: str | None
+    compression: Compression
+    session: Session
+    in_engine: bool = False
+
+    @property
+    def reference(self) -> str:
+        """What the result is called."""
+        return f"oci:{self.path}:{self.tag}"
+
+    def check(self, source: AnySource) -> None:
+        """Raise UsageError for the source's own place, DestinationError for one that cannot be written."""
+        is_same = source.path is not None and self.path.exists() and source.path.samefile(self.path)
+        if (
+            is_same
+            and isinstance(source, Source)
+            and self.tag in {n.rpartition(":")[2] for n in source.described.names}
+        ):
+            raise UsageError(f"{self.reference} is the source image, which slimmer never overwrites; name another tag")
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is not a directory; an archive is written by oci-archive:FILE")
+        check_directory(self.path if self.path.exists() else self.path.absolute().parent)
+
+    def put(self, image: Writable, trial: Loaded | None) -> Config:  # noqa: ARG002 - a directory needs no engine
+        """Write the blobs, then the index, which makes the image appear; images of other tags stay."""
+        with writing(self.path):
+            require_room(self.path if self.path.exists() else self.path.absolute().parent, image.size)
+            writer = DirectoryWriter(self.path)
+            layers = watched_layers(image.layers(), self.session.progress, "saving", image.size)
+            written = write_image(writer, layers, image.configure, self.compression)
+            # From here on the answer is yes: an interrupt that came now would have to say what is not so.
+            interrupts.ignore()
+            writer.finish(named(written.descriptor, self.tag, self.name))
+        return written.config
+
+
+class Transport:
+    """The transport."""
+
+    name = "oci"
+    form = FORM
+
+    def source(self, where: str, session: Session) -> Source:
+        """Find the image of a directory; raise SourceError when it is none, or holds several and none is named."""
+        path, name = path_and_name(where, FORM)
+        reference = f"{self.name}:{where}"
+        if not Path(path).is_dir():
+            raise SourceError(f"there is no directory {path}")
+        held = session.hold(ExitStack())
+        spool = session.hold(Spool.open(reference))
+        return find(Directory(Path(path), reference, held), name, Path(path), spool, session)
+
+    def target(self, where: str, wish: Wish, session: Session) -> Target:
+        """Give the place for a result: under TAG, else under the tag of the name that was wished or that it has."""
+        path, tag = path_and_name(where, FORM)
+        return Target(Path(path), *names(tag, wish), wish.compression or Compression.GZIP, session)
+
+
+transport = Transport()
