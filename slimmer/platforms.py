@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slimmer.errors import UsageError
+from slimmer.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,11 @@ class Platform:
         mine, its = (each.variant or _IMPLIED.get(each.architecture, "") for each in (self, wanted))
         same_machine = (self.os, self.architecture) == (wanted.os, wanted.architecture)
         return same_machine and (not wanted.variant or mine == its)
+
+    def require_linux(self, reference: str) -> None:
+        """Raise SourceError for an image that no Linux engine runs."""
+        if self.os != "linux":
+            raise SourceError(f"{reference} is an image for {self.os}; slimmer slims Linux images")
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture or "unknown", self.variant) if part)

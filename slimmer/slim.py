@@ -17,6 +17,7 @@ from slimmer.errors import CheckError, SlimmerError, SourceError, UsageError
 from slimmer.layer import read_layer
 from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
+from slimmer.platforms import Platform
 from slimmer.propose import propose
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from slimmer.image import Config, Digest, Image
     from slimmer.layer import Entry
     from slimmer.plan import Plan, Rule
-    from slimmer.platforms import Platform
     from slimmer.progress import Progress
     from slimmer.transports import Source, Target
 
@@ -97,6 +97,7 @@ def slim(options: Options, progress: Progress) -> Report:
 def _slim(session: Session, options: Options, source: Source, chosen: Sequence[Rule], target: Target | None) -> Report:
     laps = _Laps()
     image = source.read()
+    Platform.of(image.config.mapping).require_linux(options.reference)
     sizes: list[int] = []
     rootfs = flatten(
         (layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)) for layer in image.layers

@@ -5,7 +5,7 @@ set -eu
 . "$(dirname "$0")/../fixtures/environment.sh"
 
 # What compiles, takes apart and runs the tests' libraries: of this machine, and of the architectures an image may have.
-apt_install gcc g++ libc6-dev binutils mount gdb elfutils dpkg-dev qemu-user-static \
+apt_install gcc g++ libc6-dev binutils mount zstd gdb elfutils dpkg-dev qemu-user-static \
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
     gcc-i686-linux-gnu libc6-dev-i386-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross \
     gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross

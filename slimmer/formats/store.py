@@ -68,6 +68,8 @@ class Archive:
                 while member := tar.next():
                     tar.members = []  # type: ignore[attr-defined]
                     if archive._is_file(member):
+                        if member.offset_data + member.size > content.size:
+                            raise tarfile.ReadError(f"it ends inside {member.name}")
                         lies = content.slice(member.offset_data, member.offset_data + member.size)
                         archive._add(member, Blob(lies, lies.size))
         except (tarfile.TarError, EOFError, UnicodeError) as error:

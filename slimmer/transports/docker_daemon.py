@@ -13,6 +13,7 @@ from slimmer.formats.oci_write import ArchiveWriter, named, write_image
 from slimmer.formats.spool import Spool, require_room, temporary_file
 from slimmer.formats.store import Archive
 from slimmer.naming import CREATED_BY, result_tag
+from slimmer.platforms import Platform
 from slimmer.progress import watched, watched_layers
 from slimmer.reference import Tag, is_name
 from slimmer.transports import Loaded
@@ -49,9 +50,7 @@ class Source:
     @classmethod
     def of(cls, inspected: Mapping[str, Any], reference: str, session: Session) -> Source:
         """Give the image that an engine's answer describes; raise SourceError when it is none that can be slimmed."""
-        system = inspected.get("Os") or "linux"
-        if system != "linux":
-            raise SourceError(f"{reference} is an image for {system}; slimmer slims Linux images")
+        Platform(str(inspected.get("Os") or "linux"), "").require_linux(reference)
         if not (inspected.get("RootFS") or {}).get("Layers"):
             raise SourceError(f"{reference} has no layers; there is nothing to slim")
         tags = tuple(inspected.get("RepoTags") or ())

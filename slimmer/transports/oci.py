@@ -65,8 +65,9 @@ class Source:
 
     @property
     def name(self) -> str | None:
-        """The whole name, where the layout has one and not only a tag."""
-        return next((name for name in self.described.names if ":" in name), None)
+        """The whole name, where the layout has one and not only a tag, without what docker leaves out of it."""
+        whole = next((name for name in self.described.names if ":" in name), None)
+        return None if whole is None else whole.removeprefix("docker.io/").removeprefix("library/")
 
     def read(self) -> Image:
         """Give the image; raise SourceError when it is damaged."""
