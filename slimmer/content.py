@@ -57,18 +57,23 @@ class File:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise EOFError when the file ends before."""
-        data = os.pread(self._descriptor, length, offset)
-        if len(data) == length:
-            return data
-        parts = [data]
-        missing = length - len(data)
-        while missing:
-            more = os.pread(self._descriptor, missing, offset + length - missing)
-            if not more:
-                raise EOFError(f"the file ends {missing} bytes before the end of a content")
-            parts.append(more)
-            missing -= len(more)
-        return b"".join(parts)
+        return read_exactly(self._descriptor, offset, length)
+
+
+def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
+    """Give exactly LENGTH bytes of an open file from OFFSET; raise EOFError when it ends before."""
+    data = os.pread(descriptor, length, offset)
+    if len(data) == length:
+        return data
+    parts = [data]
+    missing = length - len(data)
+    while missing:
+        more = os.pread(descriptor, missing, offset + length - missing)
+        if not more:
+            raise EOFError(f"the file ends {missing} bytes before the end of a content")
+        parts.append(more)
+        missing -= len(more)
+    return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,14 @@ class Content:
         parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._pieces(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def read_piece(self, offset: int, length: int) -> bytes:
+        """Give the bytes from OFFSET: as many of LENGTH as lie in one piece, none only at the end."""
+        length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
+        piece = next(self._pieces(offset, offset + length))
+        return piece.blob.read_at(piece.offset, piece.length)
+
     def slice(self, start: int, stop: int) -> Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
@@ -146,7 +159,11 @@ class Content:
             yield self.read_at(offset, size)
 
     def open(self) -> BinaryIO:
-        """Give a seekable reader over the bytes, for libraries that want a file."""
+        """Give a seekable reader over the bytes, for libraries that want a file.
+
+        Its buffer ends where a piece ends: what lies behind is not touched before it is asked for, so reading a layer's
+        headers opens none of its files.
+        """
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
     def _pieces(self, start: int, stop: int) -> Iterator[Piece]:
@@ -186,7 +203,7 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # Buffer has no name before Python 3.12
         view = memoryview(buffer).cast("B")
-        data = self._content.read_at(self._position, len(view))
+        data = self._content.read_piece(self._position, len(view))
         view[: len(data)] = data
         self._position += len(data)
         return len(data)

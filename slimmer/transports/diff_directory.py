@@ -1,0 +1,171 @@
+"""A layer's files where the engine's graph driver keeps them, opened when they are read.
+
+The names come from the image, and so does all that lies in the directory: a name is walked one part at a time, no part
+through a symbolic link that the kernel would follow. A symbolic link among the parents is followed here, within the
+directory, as the engine did in a chroot when it unpacked the layer: an image with `lib -> usr/lib` may have a
+`lib/x.so` in the same layer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from slimmer.content import read_exactly
+from slimmer.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in a file's place would wait for a writer
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
+_METACOPY = "trusted.overlay.metacopy"
+
+
+class Descriptor:
+    """A file descriptor that is closed when nothing refers to it: a thread never loses one that it reads from."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
+
+
+class OpenFiles:
+    """The descriptors that were used last, so many and no more; threads may share it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: OrderedDict[object, Descriptor] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: object, opened: Callable[[], Descriptor]) -> Descriptor:
+        """Give the descriptor under KEY, opened anew when it is not among the last."""
+        with self._lock:
+            if (found := self._open.get(key)) is not None:
+                self._open.move_to_end(key)
+                return found
+        descriptor = opened()
+        with self._lock:
+            self._open[key] = descriptor
+            if len(self._open) > self._limit:
+                self._open.popitem(last=False)
+        return descriptor
+
+
+class DiffDirectory:
+    """The directory that holds what one layer adds: LAYER is its name in messages."""
+
+    def __init__(self, path: Path, layer: str, files: OpenFiles, directories: OpenFiles) -> None:
+        self._path = path
+        self._layer = layer
+        self._files = files
+        self._directories = directories
+
+    def open(self, file: StoredFile) -> Descriptor:
+        """Give an open descriptor of FILE; raise SourceError when it is not there or is not what the layer says."""
+        return self._files.get(file, lambda: self._checked(file))
+
+    def fail(self, file: StoredFile, what: str) -> SourceError:
+        """Give the error that says WHAT is wrong with a file."""
+        name = file.name.decode("utf-8", "replace")
+        return SourceError(
+            f"{name!r} of layer {self._layer} cannot be read where the engine keeps it, in {self._path}: {what}; "
+            "if the image was removed meanwhile or its files were changed, build or pull it again"
+        )
+
+    def _checked(self, file: StoredFile) -> Descriptor:
+        parent, _, base = file.name.rpartition(b"/")
+        try:
+            directory = self._directories.get((self, parent), lambda: self._walk(parent))
+            descriptor = Descriptor(os.open(base, _FILE, dir_fd=directory.number))
+            status = os.fstat(descriptor.number)
+            is_hollow = _has_attribute(descriptor.number, _METACOPY)
+        except OSError as error:
+            raise self.fail(file, error.strerror or str(error)) from error
+        except ValueError as error:  # a name with a NUL in it
+            raise self.fail(file, str(error)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise self.fail(file, "it is no regular file")
+        if status.st_size != file.size:
+            raise self.fail(file, f"it has {status.st_size} bytes where the layer has {file.size}")
+        if is_hollow:
+            raise self.fail(file, "it holds no data of its own (an overlay metacopy)")
+        return descriptor
+
+    def _walk(self, path: bytes) -> Descriptor:
+        """Open a directory below this one; `..` and absolute links end at this one, as in a chroot."""
+        trail = [Descriptor(os.open(self._path, _DIRECTORY))]
+        pending = path.split(b"/")[::-1]
+        followed = 0
+        while pending:
+            part = pending.pop()
+            if part in {b"", b"."}:
+                continue
+            if part == b"..":
+                trail = trail[: max(len(trail) - 1, 1)]
+                continue
+            try:
+                trail.append(Descriptor(os.open(part, _DIRECTORY, dir_fd=trail[-1].number)))
+            except NotADirectoryError as error:
+                followed += 1
+                if followed > _MAX_SYMLINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+                target = _link_target(part, trail[-1])
+                if target is None:
+                    raise
+                if target.startswith(b"/"):
+                    trail = trail[:1]
+                pending.extend(target.split(b"/")[::-1])
+        return trail[-1]
+
+
+class StoredFile:
+    """A blob that is one file of a layer, opened when it is read. Its size is what the layer's tar says."""
+
+    __slots__ = ("_directory", "name", "size")
+
+    def __init__(self, directory: DiffDirectory, name: bytes, size: int) -> None:
+        self._directory = directory
+        self.name = name
+        self.size = size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET; raise SourceError when the file is gone or is not what it was."""
+        descriptor = self._directory.open(self)
+        try:
+            return read_exactly(descriptor.number, offset, length)
+        except (OSError, EOFError) as error:
+            raise self._directory.fail(self, str(error)) from error
+
+    def probe(self) -> None:
+        """Raise SourceError when the file cannot be opened or is not what the layer says."""
+        self._directory.open(self)
+
+
+def _link_target(name: bytes, directory: Descriptor) -> bytes | None:
+    try:
+        return os.readlink(name, dir_fd=directory.number)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+
+
+def _has_attribute(descriptor: int, name: str) -> bool:
+    try:
+        os.getxattr(descriptor, name)
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+            return False
+        raise
+    return True

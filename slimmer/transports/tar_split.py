@@ -1,0 +1,126 @@
+"""The original tar of a layer out of what the engine keeps of it: tar-split's record, and the files where they lie.
+
+When the engine unpacks a layer it writes down all that is not file content (github.com/vbatts/tar-split, tar/storage):
+one JSON object a line, `type` 2 for raw bytes (headers and padding, base64 in `payload`) and `type` 1 for a file's
+content (`name`, or `name_raw` in base64 when it is no UTF-8; `size`; a CRC64 in `payload`). Put together in order they
+are the tar, byte by byte; `docker save` makes its layers the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from binascii import a2b_base64
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from slimmer.content import Content, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from slimmer.content import Blob
+
+_FILE, _SEGMENT = 1, 2
+_MAX_LINE = 64 << 20
+_BLOCK = 64 << 10
+_TYPE_FROM_END = 512 - 156
+"""The segment before a file's content ends with its header, and the header's type is its byte 156 (POSIX ustar)."""
+_SPARSE = b"GNU.sparse"
+
+
+class Segments:
+    """A blob of all raw bytes of a layer, deflated in blocks: headers, which are next to nothing but zeros.
+
+    They are read once and then kept as long as the layer is, so memory matters more than a second look.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._starts: list[int] = []
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._recent = (-1, b"")
+        self.size = 0
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        self._pending.append(data)
+        self._pending_size += len(data)
+        self.size += len(data)
+        if self._pending_size >= _BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make all that was added readable."""
+        if self._pending_size:
+            self._starts.append(self.size - self._pending_size)
+            self._blocks.append(zlib.compress(b"".join(self._pending), 1))
+        self._pending = []
+        self._pending_size = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET; raise EOFError when there are fewer."""
+        if offset + length > self.size:
+            raise EOFError(f"bytes {offset} to {offset + length} of segments of {self.size}")
+        index = bisect_right(self._starts, offset) - 1
+        parts = []
+        while length:
+            skip = offset - self._starts[index]
+            parts.append(self._block(index)[skip : skip + length])
+            offset += len(parts[-1])
+            length -= len(parts[-1])
+            index += 1
+        return b"".join(parts)
+
+    def _block(self, index: int) -> bytes:
+        recent, data = self._recent
+        if recent != index:
+            data = zlib.decompress(self._blocks[index])
+            self._recent = (index, data)
+        return data
+
+
+def assemble(read_line: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Content:
+    """Give the tar that a record describes: READ_LINE reads its lines, FILE gives the content of a name and a size.
+
+    Raises ValueError, saying why, for what is no such record and for a tar that cannot be given this way: one with
+    sparse files, whose content on disk is not what the tar holds.
+    """
+    segments = Segments()
+    pieces: list[Piece] = []
+    start = 0
+    last = b""
+    for entry in _entries(read_line):
+        kind, size = entry["type"], entry.get("size", 0)
+        if kind == _SEGMENT:
+            last = a2b_base64(entry["payload"] or "", strict_mode=True)
+            if _SPARSE in last:
+                raise ValueError("it holds sparse files")
+            segments.append(last)
+        elif kind != _FILE or not isinstance(size, int) or size < 0:
+            raise ValueError(f"it has an entry of type {kind!r} and size {size!r}")
+        elif size:
+            if last[-_TYPE_FROM_END : 1 - _TYPE_FROM_END] not in {b"\0", b"0", b"7"}:
+                raise ValueError("it gives content to what is no regular file")
+            pieces.append(Piece(segments, start, segments.size - start))
+            start = segments.size
+            pieces.append(Piece(file(_name(entry), size), 0, size))
+    pieces.append(Piece(segments, start, segments.size - start))
+    segments.flush()
+    return Content(pieces)
+
+
+def _entries(read_line: Callable[[int], bytes]) -> Iterator[dict[str, Any]]:
+    while line := read_line(_MAX_LINE):
+        if not line.endswith(b"\n"):
+            raise ValueError("it is cut short, or has a line too long to be read")
+        entry = json.loads(line)
+        if not isinstance(entry, dict) or "type" not in entry:
+            raise ValueError("it has a line that is no entry")
+        yield entry
+
+
+def _name(entry: dict[str, Any]) -> bytes:
+    raw = entry.get("name_raw")
+    return a2b_base64(raw, strict_mode=True) if raw else str(entry["name"]).encode("utf-8")
