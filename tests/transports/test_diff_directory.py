@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slimmer.errors import SourceError
+from slimmer.transports.diff_directory import DiffDirectory, OpenFiles, StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Give a layer's directory, with a file beside it that no name may lead to."""
+    (tmp_path / "outside").write_bytes(b"secret")
+    diff = tmp_path / "diff"
+    (diff / "usr/lib").mkdir(parents=True)
+    (diff / "usr/lib/x.so").write_bytes(b"inside")
+    return diff
+
+
+@pytest.fixture
+def stored(root: Path) -> Callable[[str | bytes, int], StoredFile]:
+    """Give a function that gives a file of the layer by its name and size."""
+    layer = DiffDirectory(root, "sha256:1", OpenFiles(4), OpenFiles(4))
+
+    def name(name: str | bytes, size: int = 6) -> StoredFile:
+        return StoredFile(layer, name.encode() if isinstance(name, str) else name, size)
+
+    return name
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "name"),
+    [
+        (None, "", "usr/lib/x.so"),
+        (None, "", "./usr//lib/x.so"),
+        (None, "", "/usr/lib/x.so"),
+        (None, "", "../../usr/../../usr/lib/x.so"),
+        ("lib", "usr/lib", "lib/x.so"),
+        ("lib", "/usr/lib", "lib/x.so"),
+        ("usr/local", "lib", "usr/local/x.so"),
+        ("usr/lib/up", "../../../../usr/lib", "usr/lib/up/x.so"),
+    ],
+)  # fmt: skip
+def test_a_name_is_found_as_in_a_chroot(
+    root: Path, stored: Callable[..., StoredFile], link: str | None, target: str, name: str
+) -> None:
+    """A name leads to the file that the engine unpacked under it, through the layer's own symlinks."""
+    if link:
+        (root / link).symlink_to(target)
+
+    assert stored(name).read_at(1, 3) == b"nsi"
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "name"),
+    [
+        ("d", "..", "d/outside"),
+        ("d", "{outside}", "d/outside"),
+        ("f", "{outside}/outside", "f"),
+        ("usr/lib/d", "../../../", "usr/lib/d/outside"),
+        ("d", "usr/lib/x.so", "d/x"),
+        ("d", "d", "d/x"),
+        ("d", "nothing", "d/x"),
+        (None, "", "../outside"),
+        (None, "", b"usr\0/x"),
+        (None, "", "usr/lib"),
+        (None, "", "usr/lib/x.so/y"),
+        (None, "", ".."),
+        (None, "", "usr/lib/gone"),
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_nowhere(
+    root: Path, stored: Callable[..., StoredFile], link: str | None, target: str, name: str | bytes
+) -> None:
+    """No name and no symlink leads out of the layer; each error names file and layer."""
+    if link:
+        (root / link).symlink_to(target.format(outside=root.parent))
+
+    with pytest.raises(SourceError, match=r"(?s)of layer sha256:1 cannot be read .*build or pull it again"):
+        stored(name).read_at(0, 6)
+
+
+def test_a_file_of_another_size(stored: Callable[..., StoredFile]) -> None:
+    """A file that is not as long as its layer says has been changed; nothing of it is used."""
+    with pytest.raises(SourceError, match=r"'usr/lib/x.so' of layer sha256:1 .*: it has 6 bytes where the layer has 7"):
+        stored("usr/lib/x.so", 7).read_at(0, 2)
+
+
+def test_a_file_cut_after_it_was_opened(root: Path, stored: Callable[..., StoredFile]) -> None:
+    """A file that becomes shorter while it is read ends the run."""
+    found = stored("usr/lib/x.so")
+    assert found.read_at(0, 2) == b"in"
+    (root / "usr/lib/x.so").write_bytes(b"i")
+
+    with pytest.raises(SourceError, match="the file ends 2 bytes before"):
+        found.read_at(1, 2)
+
+
+def test_a_pipe_is_not_waited_for(root: Path, stored: Callable[..., StoredFile]) -> None:
+    """A FIFO where a file should be is refused, not waited for."""
+    os.mkfifo(root / "pipe")
+
+    with pytest.raises(SourceError, match="no regular file"):
+        stored("pipe", 0).read_at(0, 1)
+
+
+def test_a_removed_file(root: Path, stored: Callable[..., StoredFile]) -> None:
+    """What is open when the engine removes the image stays readable; what is not is an error."""
+    (root / "other").write_bytes(b"inside")
+    found = stored("usr/lib/x.so")
+    found.probe()
+    for path in (root / "usr/lib/x.so", root / "other"):
+        path.unlink()
+
+    assert found.read_at(0, 6) == b"inside"
+    with pytest.raises(SourceError, match=r"'other' of layer .*No such file or directory; if the image was removed"):
+        stored("other").read_at(0, 6)
+
+
+def test_descriptors_are_few_and_threads_do_not_mix_them(root: Path, stored: Callable[..., StoredFile]) -> None:
+    """Many files read by many threads give each its own bytes, and hardly any stays open."""
+    for number in range(300):
+        (root / f"usr/{number}").mkdir()
+        (root / f"usr/{number}/file").write_bytes(b"%06d" % number)
+    files = [stored(f"usr/{number}/file") for number in range(300)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda file: [file.read_at(0, 6) for _ in range(3)], files * 4))
+
+    assert found == [[b"%06d" % number] * 3 for number in range(300)] * 4
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 8
