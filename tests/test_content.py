@@ -31,6 +31,7 @@ def test_reads_what_bytes_would(parts: list[bytes | int], offset: int, length: i
     assert content.read_at(offset, length) == expected[offset : offset + length]
     assert b"".join(content.chunks(7)) == expected
     assert content.open().read() == expected
+    assert content.open().read(length) == expected[:length]
 
 
 @given(PIECES, st.data())
@@ -52,6 +53,29 @@ def test_differs_as_bytes_differ(left: list[bytes | int], right: list[bytes | in
 
     assert one[0].differs(other[0]) == (one[1] != other[1])
     assert not one[0].differs(Content.of(one[1]))
+
+
+class Untouched:
+    """A blob that must not be read."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Fail."""
+        raise AssertionError(f"{length} bytes were read at {offset}")
+
+
+def test_a_reader_keeps_to_the_piece_that_is_asked_for() -> None:
+    """Reading what lies before and behind a piece does not touch it: headers are read and files are not opened."""
+    content = Content(
+        [Piece(Bytes(b"a" * 512), 0, 512), Piece(Untouched(), 0, 1 << 30), Piece(Bytes(b"z" * 512), 0, 512)]
+    )
+
+    with content.open() as stream:
+        assert stream.read(512) == b"a" * 512
+        stream.seek(512 + (1 << 30))
+        assert stream.read(1024) == b"z" * 512
+        stream.seek(512)
+        with pytest.raises(AssertionError, match="bytes were read at 0"):
+            stream.read(1)
 
 
 def test_slice_outside_is_refused() -> None:
