@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _PERIOD = 0.2
 _PATIENCE = 60
@@ -45,7 +45,7 @@ class _Sampler:
     """Looks at the processes of one session again and again, until it is stopped."""
 
     def __init__(self, session: int, temporary: Path, engine_temporary: Path | None) -> None:
-        self._session = session
+        self._session = _Session(session)
         self._directories = (temporary, engine_temporary)
         self.memory = 0
         self.temporary = 0
@@ -61,7 +61,7 @@ class _Sampler:
     def _run(self) -> None:
         own, engine = self._directories
         while not self._stopped.wait(_PERIOD):
-            processes = list(_session(self._session))
+            processes = self._session.processes()
             self.memory = max(self.memory, sum(map(_resident, processes)))
             self.temporary = max(self.temporary, _below(own) + _nameless(processes))
             if engine is not None and os.access(engine, os.R_OK | os.X_OK):
@@ -117,16 +117,29 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _session(session: int) -> Iterator[Path]:
-    for directory in _PROC.iterdir():
-        if directory.name.isdigit():
+class _Session:
+    """The processes of a session, looked up again and again at little cost: those of others are looked at once."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._foreign: set[str] = set()
+
+    def processes(self) -> list[Path]:
+        """Give the directories of those there are now."""
+        present = {name for name in os.listdir(_PROC) if name.isdigit()}  # noqa: PTH208 - five times a second
+        self._foreign &= present
+        found = []
+        for name in present - self._foreign:
             try:
                 # The name, which may hold anything, ends with the last parenthesis (proc(5)).
-                fields = (directory / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                fields = (_PROC / name / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
             except OSError:
                 continue  # it has ended since
-            if int(fields[3]) == session:
-                yield directory
+            if int(fields[3]) == self._number:
+                found.append(_PROC / name)
+            else:
+                self._foreign.add(name)
+        return found
 
 
 def _resident(process: Path) -> int:
