@@ -103,7 +103,7 @@ def run(
         dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
     )  # fmt: skip
     try:
-        report = slim(options, listener("none" if quiet else progress))
+        report = slim(options, listener("none" if quiet else progress, verbose=verbose))
     except CheckFailedError as failed:
         _show(failed.report, quiet=quiet, verbose=verbose)
         try:

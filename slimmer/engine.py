@@ -5,6 +5,7 @@ The only importer of the docker SDK.
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from slimmer.progress import Progress
+    from slimmer.reference import Tag
 
 RUN_LABEL = "slimmer.run"
 """Label of every container that slimmer makes, with the run it belongs to."""
@@ -74,7 +76,8 @@ class Engine:
             client.close()
 
     @cached_property
-    def _info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
+        """What the engine says of itself; raises SourceError when it does not."""
         try:
             return dict(self._client.info())
         except _FAILURES as error:
@@ -83,11 +86,20 @@ class Engine:
     @property
     def keeps_blobs(self) -> bool:
         """Whether it is Docker with the containerd image store, which keeps layers compressed as they come."""
-        return ["driver-type", "io.containerd.snapshotter.v1"] in (self._info.get("DriverStatus") or [])
+        return ["driver-type", "io.containerd.snapshotter.v1"] in (self.info.get("DriverStatus") or [])
+
+    @cached_property
+    def takes_layers_alone(self) -> bool:
+        """Whether an image can be made of a layer that it has already: Docker with a graph driver, not Podman."""
+        try:
+            components = self._client.version(api_version=False).get("Components") or []
+        except _FAILURES as error:
+            _fail(SourceError, "the engine does not say what it is", error)
+        return not self.keeps_blobs and not any("podman" in str(one.get("Name")).lower() for one in components)
 
     def platform(self) -> Platform:
         """Give the platform whose images it runs."""
-        return Platform.parse(f"{self._info.get('OSType') or 'linux'}/{self._info['Architecture']}")
+        return Platform.parse(f"{self.info.get('OSType') or 'linux'}/{self.info['Architecture']}")
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """Give what the engine says of an image; raise SourceError when it has none of this name."""
@@ -113,7 +125,26 @@ class Engine:
             _fail(SourceError, f"the engine stopped sending {image_id}", error)
 
     def load(self, archive: Iterator[bytes], progress: Progress) -> None:
-        """Load an archive; raise DestinationError when the engine does not take it.
+        """Load an archive; raise DestinationError when the engine does not take it."""
+        with self._answered(archive, progress) as body:
+            for line in self._client.load_image(body):  # type: ignore[no-untyped-call]
+                if "error" in line:
+                    raise DestinationError(f"the engine cannot load the result: {line['error']}")
+
+    def import_layer(self, layer: Iterator[bytes], tag: Tag, progress: Progress) -> None:
+        """Make an image of a layer's plain tar, which goes straight to where it stays.
+
+        Raises DestinationError when the engine does not take it.
+        """
+        with self._answered(layer, progress) as body:
+            said = self._client.import_image_from_data(body, tag.repository, tag.tag)
+            for line in str(said).splitlines():
+                if "error" in (answer := json.loads(line)):
+                    raise DestinationError(f"the engine cannot import the result: {answer['error']}")
+
+    @contextmanager
+    def _answered(self, chunks: Iterator[bytes], progress: Progress) -> Iterator[Iterator[bytes]]:
+        """Give the body of a request that makes an image.
 
         From the last byte sent until the engine's answer an interrupt waits: the engine goes on registering the image
         whether its client listens or not, and an image that appears after the cleanup would stay.
@@ -121,7 +152,7 @@ class Engine:
         with ExitStack() as answered:
 
             def body() -> Iterator[bytes]:
-                yield from archive
+                yield from chunks
                 answered.enter_context(
                     interrupts.held(
                         lambda: progress.note("interrupted; waiting for the engine, so that nothing is left in it")
@@ -129,9 +160,7 @@ class Engine:
                 )
 
             try:
-                for line in self._client.load_image(body()):  # type: ignore[no-untyped-call]
-                    if "error" in line:
-                        raise DestinationError(f"the engine cannot load the result: {line['error']}")
+                yield body()
             except _FAILURES as error:
                 _fail(DestinationError, "the engine did not take the result", error)
 

@@ -79,12 +79,14 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
     no layer may hold.
     """
     try:
+        stream = content.open()
         with tarfile.open(
-            fileobj=content.open(), mode="r:", errorlevel=2, encoding="utf-8", errors="surrogateescape"
+            fileobj=stream, mode="r:", errorlevel=2, encoding="utf-8", errors="surrogateescape"
         ) as tar:  # fmt: skip
             while member := tar.next():
                 tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
                 yield _entry(member, content, name)
+                stream.seek(tar.offset)  # or it reads a byte before the next header, which opens that file
             # tarfile takes a header that it cannot read for the end.
             if any(content.read_at(tar.offset, BLOCK)):
                 raise tarfile.ReadError(f"bad header at byte {tar.offset}")

@@ -26,6 +26,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say one sentence that matters now."""
 
+    def detail(self, text: str) -> None:
+        """Say one sentence to whoever wants to know everything."""
+
 
 def watched(chunks: Iterator[bytes], progress: Progress, name: str, total: int) -> Iterator[bytes]:
     """Give the chunks, as a stage of TOTAL bytes that lasts from the first to the last."""
@@ -62,4 +65,7 @@ class Silence:
         """Hear of progress."""
 
     def note(self, text: str) -> None:
+        """Hear a sentence."""
+
+    def detail(self, text: str) -> None:
         """Hear a sentence."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from slimmer.image import Config, Digest, Image
     from slimmer.layer import Entry
     from slimmer.plan import Plan, Rule
-    from slimmer.progress import Progress
+    from slimmer.progress import Progress, Stage
     from slimmer.transports import Source, Target
 
 LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
@@ -99,9 +99,8 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
     image = source.read()
     Platform.of(image.config.mapping).require_linux(options.reference)
     sizes: list[int] = []
-    rootfs = flatten(
-        (layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)) for layer in image.layers
-    )
+    with session.progress.stage("flattening", len(image.layers), "layer") as stage:
+        rootfs = flatten(_entries(image, sizes, stage))
     laps.end("read")
     flattened_size = rootfs.size()
     if not flattened_size:
@@ -157,7 +156,14 @@ def _writable(config: Config, planned: Plan, layer_size: int, source_id: str) ->
         (diff_id,) = diff_ids
         return config.flattened(diff_id, created_by, labels)
 
-    return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size)
+    return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size, is_one_layer=True)
+
+
+def _entries(image: Image, sizes: list[int], stage: Stage) -> Iterator[tuple[str, Iterator[Entry]]]:
+    """Give each layer's name and entries; STAGE hears of every layer that is done."""
+    for layer in image.layers:
+        yield layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)
+        stage.advance(1)
 
 
 def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:

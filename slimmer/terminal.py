@@ -19,18 +19,20 @@ _SECONDS_BETWEEN_LINES = 10.0
 _NAME_WIDTH = 10
 
 
-def listener(choice: str) -> Progress:
-    """Give who listens: CHOICE is `auto`, `plain` or `none`."""
+def listener(choice: str, *, verbose: bool = False) -> Progress:
+    """Give who listens: CHOICE is `auto`, `plain` or `none`; only who is VERBOSE tells details."""
     if choice == "none":
         return Silence()
-    return Bars(sys.stderr) if choice == "auto" and sys.stderr.isatty() else Lines(sys.stderr)
+    is_terminal = choice == "auto" and sys.stderr.isatty()
+    return Bars(sys.stderr, verbose=verbose) if is_terminal else Lines(sys.stderr, verbose=verbose)
 
 
 class Bars:
     """A bar per stage: bytes, rate and time left. It stays when it is done, so that one sees what took how long."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
         self._stream = stream
+        self._verbose = verbose
 
     @contextmanager
     def stage(self, name: str, total: int | None, unit: str = "B") -> Iterator[Stage]:
@@ -56,6 +58,11 @@ class Bars:
         """Print a sentence above the bars."""
         tqdm.write(f"slimmer: {text}", file=self._stream)
 
+    def detail(self, text: str) -> None:
+        """Print a sentence for who wants to know everything."""
+        if self._verbose:
+            self.note(text)
+
 
 class _BarStage:
     def __init__(self, bar: tqdm) -> None:  # type: ignore[type-arg] # generic in its stubs only
@@ -71,8 +78,9 @@ class _BarStage:
 class Lines:
     """A line when a stage begins, one every ten seconds, one when it ends."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
         self._stream = stream
+        self._verbose = verbose
 
     @contextmanager
     def stage(self, name: str, total: int | None, unit: str = "B") -> Iterator[Stage]:
@@ -84,6 +92,11 @@ class Lines:
     def note(self, text: str) -> None:
         """Print a sentence."""
         print(f"slimmer: {text}", file=self._stream, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Print a sentence for who wants to know everything."""
+        if self._verbose:
+            self.note(text)
 
 
 class _LineStage:

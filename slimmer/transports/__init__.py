@@ -44,6 +44,7 @@ class Writable:
     configure: Callable[[tuple[Digest, ...]], Config]
     size: int
     """Length in bytes of all layers."""
+    is_one_layer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,14 @@ def read_store(store: Store, image: docker_save.Described, spool: Spool, session
             return oci.read(store, chosen.digest, spool, stage)
     with session.progress.stage("reading", docker_save.length(store, image)) as stage:
         found = docker_save.read(store, image, spool, stage)
-    platform = Platform.of(found.config.mapping)
-    if session.platform is not None and not platform.fits(session.platform):
-        raise SourceError(f"{store.reference} is for {platform}, and {session.platform} was asked for")
+    require_platform(Platform.of(found.config.mapping), store.reference, session)
     return found
+
+
+def require_platform(platform: Platform, reference: str, session: Session) -> None:
+    """Raise SourceError when an image is for another platform than was asked for."""
+    if session.platform is not None and not platform.fits(session.platform):
+        raise SourceError(f"{reference} is for {platform}, and {session.platform} was asked for")
 
 
 @dataclass(frozen=True, slots=True)

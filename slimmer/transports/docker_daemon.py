@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slimmer import interrupts
 from slimmer.errors import DestinationError, SourceError, UsageError
-from slimmer.formats import docker_save
+from slimmer.formats import docker_save, overlay2
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import ArchiveWriter, named, write_image
+from slimmer.formats.overlay2 import NotInPlace
 from slimmer.formats.spool import Spool, require_room, temporary_file
-from slimmer.formats.store import Archive
+from slimmer.formats.store import Archive, Hashed
 from slimmer.naming import CREATED_BY, result_tag
 from slimmer.platforms import Platform
 from slimmer.progress import watched, watched_layers
 from slimmer.reference import Tag, is_name
 from slimmer.transports import Loaded
-from slimmer.transports.docker_archive import read_store
+from slimmer.transports.docker_archive import read_store, require_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,20 @@ class Source:
         return cls(reference, str(inspected["Id"]), int(inspected["Size"]), tags, session)
 
     def read(self) -> Image:
-        """Give the image; raise SourceError when it, or the room for it, is missing."""
+        """Give the image: where it lies, if that is on this machine and can be read, else as the engine sends it.
+
+        Raises SourceError when it, or the room for it, is missing.
+        """
+        session = self.session
+        root = overlay2.local_root(session.engine.info, session.engine.where)
+        image = root if isinstance(root, NotInPlace) else overlay2.read(root, self.engine_id, self.reference)
+        if isinstance(image, NotInPlace):
+            session.progress.detail(f"reading through the engine, because {image.reason}")
+            return self._sent()
+        require_platform(Platform.of(image.config.mapping), self.reference, session)
+        return image
+
+    def _sent(self) -> Image:
         session = self.session
         require_room(self.size, self.reference)
         spool = session.hold(Spool.open(self.reference))
@@ -124,7 +138,12 @@ def load(image: Writable, tag: Tag, session: Session) -> Loaded:
     A load that ended well is not believed: engines have reported success for images that were not there.
     """
     engine = session.engine
-    config = _load_packed(image, tag, session) if engine.keeps_blobs else _load_plain(image, tag, session)
+    if engine.keeps_blobs:
+        config = _load_packed(image, tag, session)
+    elif engine.takes_layers_alone and image.is_one_layer:
+        config = _load_straight(image, tag, session)
+    else:
+        config = _load_plain(image, tag, session)
     found = engine.find(str(tag))
     if found is None:
         raise DestinationError("the engine says that it loaded the result, and does not have it")
@@ -133,6 +152,25 @@ def load(image: Writable, tag: Tag, session: Session) -> Loaded:
             f"the engine has the layers {found['RootFS']['Layers']} where {config.diff_ids} were sent"
         )
     return Loaded(config, found)
+
+
+def _load_straight(image: Writable, tag: Tag, session: Session) -> Config:
+    """Import the layer, then load an archive of the configuration alone, which finds the layer there by its diff_id.
+
+    `docker load` unpacks an archive into a temporary directory before it looks at it, which is one copy more. The name
+    that the import needs is taken away again; the layer belongs to the new image by then.
+    """
+    engine, progress = session.engine, session.progress
+    imported = replace(tag, tag=f"{tag.tag}-layer")
+    ((size, chunks),) = image.layers()
+    hashed = Hashed(watched(chunks, progress, "writing", size))
+    try:
+        engine.import_layer(iter(hashed), imported, progress)
+        config = image.configure((hashed.digest,))
+        engine.load(docker_save.described_as(config, ["layer.tar"], str(tag)), progress)
+    finally:
+        engine.discard(str(imported))
+    return config
 
 
 def _load_plain(image: Writable, tag: Tag, session: Session) -> Config:

@@ -12,6 +12,7 @@ from slimmer.progress import Silence
 from slimmer.session import Session
 from slimmer.transports.docker_daemon import Source
 
+from forwarder import forwarded
 from handmade import file, make_tar
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def test_no_room_in_the_temporary_directory_is_exit_4(docker: Docker, slimmer: S
     try:
         docker.image("slimmer-test/large:1", [make_tar(file("a", bytes(3 << 20)))])
 
-        done = slimmer("run", "slimmer-test/large:1", env={"TMPDIR": str(small)})
+        with forwarded() as remote:
+            done = slimmer("run", "slimmer-test/large:1", env={"TMPDIR": str(small), "DOCKER_HOST": remote})
 
         assert done.returncode == 4
         assert "set TMPDIR" in sentence(done)

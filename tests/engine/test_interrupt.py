@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forwarder import forwarded
 from handmade import file, make_tar
 
 if TYPE_CHECKING:
@@ -37,19 +38,20 @@ def slow(docker: Docker, tmp_path: Path) -> str:
     return "slimmer-test/slow:1"
 
 
-def start(image: str, temporary: Path) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own, as a shell would."""
+def start(image: str, temporary: Path, host: str | None = None) -> subprocess.Popen[str]:
+    """Start a run in a process group of its own, as a shell would; HOST says where the engine is."""
     program = shutil.which("slimmer", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert program is not None
     return subprocess.Popen(
         [program, "run", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), **({"DOCKER_HOST": host} if host else {})},
     )  # fmt: skip
 
 
 # After which line of progress, and how many seconds later. Verifying lasts three seconds at the least.
 MOMENTS = [
     *(("reading ", delay) for delay in (0.0, 0.1, 0.3)),
+    ("flattening ", 0.0),
     *(("stripping ", delay) for delay in (0.0, 0.05)),
     *(("writing ", delay) for delay in (0.0, 0.05, 0.2, 0.4)),
     *(("verifying ", delay) for delay in (0.0, 0.5, 2.0)),
@@ -57,33 +59,34 @@ MOMENTS = [
 
 
 def test_interrupted_at_any_moment_nothing_is_left(docker: Docker, slow: str, tmp_path: Path) -> None:
-    """Twelve moments spread over a whole run, by SIGINT and SIGTERM in turn."""
+    """Thirteen moments spread over a whole run, by SIGINT and SIGTERM in turn; only a remote engine sends the image."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     source = docker.inspect(slow)
     before = docker.leftovers()
 
-    for number, (line, delay) in enumerate(MOMENTS):
-        moment = f"{delay} s into {line}"
-        process = start(slow, temporary)
-        assert process.stderr is not None
-        said = ""
-        while not said.endswith("\n") or f"slimmer: {line}" not in said:
-            more = process.stderr.readline()
-            assert more, f"it ended before {line}: {said}"
-            said += more
-        time.sleep(delay)
-        process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
-        out, rest = process.communicate(timeout=60)
-        said += rest
+    with forwarded() as remote:
+        for number, (line, delay) in enumerate(MOMENTS):
+            moment = f"{delay} s into {line}"
+            process = start(slow, temporary, remote if line == "reading " else None)
+            assert process.stderr is not None
+            said = ""
+            while not said.endswith("\n") or f"slimmer: {line}" not in said:
+                more = process.stderr.readline()
+                assert more, f"it ended before {line}: {said}"
+                said += more
+            time.sleep(delay)
+            process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
+            out, rest = process.communicate(timeout=60)
+            said += rest
 
-        assert process.returncode == 130, f"{moment}: exit {process.returncode}: {said}"
-        assert out == ""
-        assert said.splitlines()[-1] == "slimmer: interrupted; nothing was tagged and nothing is left behind"
-        assert "Traceback" not in said
-        assert not docker.has(f"{slow}-slim")
-        assert docker.leftovers() == before, f"{moment}: {said}"
-        assert list(temporary.iterdir()) == []
+            assert process.returncode == 130, f"{moment}: exit {process.returncode}: {said}"
+            assert out == ""
+            assert said.splitlines()[-1] == "slimmer: interrupted; nothing was tagged and nothing is left behind"
+            assert "Traceback" not in said
+            assert not docker.has(f"{slow}-slim")
+            assert docker.leftovers() == before, f"{moment}: {said}"
+            assert list(temporary.iterdir()) == []
     assert docker.inspect(slow) == source
 
 

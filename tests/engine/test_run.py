@@ -234,7 +234,7 @@ def test_progress_in_a_log_is_plain_lines(docker: Docker, slimmer: Slimmer, laye
     done = slimmer("run", "--dry-run", "slimmer-test/lines:1")
 
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("slimmer: reading ")
+    assert lines[0].startswith("slimmer: flattening ")
     assert lines[1].startswith("slimmer: reading done: ")
     assert "\r" not in done.stderr
     assert "\x1b" not in done.stderr

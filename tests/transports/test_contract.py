@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forwarder import forwarded
 from handmade import directory, file, hard_link, make_tar
 from image_files import PACKED, as_engines_since_25_save, docker_archive, named, sha256
 
@@ -167,6 +168,30 @@ def test_what_lies_in_no_engine_is_verified_in_one(
     checks = {check["name"]: check["status"] for check in json.loads((tmp_path / "r.json").read_bytes())["checks"]}
     assert checks["config"] == "passed"
     assert (docker.leftovers(), docker("images", "-q")) == before
+
+
+@pytest.mark.engine
+def test_an_engine_gives_the_same_image_from_far_and_near(
+    docker: Docker, slimmer: Slimmer, tmp_path: Path, expected: list[str]
+) -> None:
+    """Read in place, sent by the engine, and from an archive: one image ID."""
+    docker.will_make("app:1")
+    docker("load", stdin=docker_archive(LAYERS, "app:1"))
+    source_id = docker.inspect("app:1")["Id"]
+    archived = slimmer(
+        "run", "-q", "--no-verify", archive(docker_archive(LAYERS, "app:1"), tmp_path), "-o", f"oci:{tmp_path}/a"
+    )
+
+    near = slimmer("run", "-v", "--no-verify", "app:1", "-o", f"oci:{tmp_path}/near")
+    with forwarded() as remote:
+        far = slimmer("run", "-v", "--no-verify", "app:1", "-o", f"oci:{tmp_path}/far", env={"DOCKER_HOST": remote})
+
+    assert near.returncode == far.returncode == 0, far.stderr
+    assert "reading through the engine, because" not in near.stderr
+    assert f"reading through the engine, because the engine at {remote} need not be on this machine" in far.stderr
+    assert near.stdout.split()[0] == far.stdout.split()[0] == archived.stdout.split()[0]
+    assert set(expected) <= {near.stdout.split()[0]}
+    assert docker.inspect("app:1")["Id"] == source_id
 
 
 @pytest.mark.engine

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.errors import SourceError
+from slimmer.formats import docker_save, overlay2
+from slimmer.formats.diff_directory import StoredFile
+from slimmer.formats.overlay2 import NotInPlace, chain_ids, local_root
+from slimmer.formats.spool import Spool
+from slimmer.formats.store import Archive
 from slimmer.image import Image
 from slimmer.layer import read_layer
+from slimmer.progress import Silence
 from slimmer.rootfs import Rootfs, flatten
-from slimmer.transports import docker_archive, overlay2
-from slimmer.transports.diff_directory import StoredFile
-from slimmer.transports.overlay2 import NotInPlace, chain_ids, local_root
 
 from handmade import directory, file, hard_link, make_tar, symlink
 
@@ -109,8 +112,9 @@ def saved(image_id: str, check: Callable[[Image], None]) -> None:
     with subprocess.Popen(["docker", "save", image_id], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         stream = process.stdout
-        with docker_archive.read(iter(lambda: stream.read(1 << 20), b""), NAME) as image:
-            check(image)
+        with Spool.open(NAME) as spool:
+            store = Archive.in_stream(iter(lambda: stream.read(1 << 20), b""), NAME, spool)
+            check(docker_save.read(store, docker_save.described(store)[0], spool, Silence()))
 
 
 def check_both_ways(root: Path, image_id: str) -> None:

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimmer.errors import SourceError
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.formats.tar_split import assemble
 from slimmer.image import Config, Image, Layer, digest
-from slimmer.transports.diff_directory import DiffDirectory, OpenFiles, StoredFile
-from slimmer.transports.tar_split import assemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.errors import SourceError
-from slimmer.transports.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
