@@ -40,6 +40,8 @@ def figures(found: dict[str, Any]) -> list[Row]:
                 "highest": max(paired), "is_reached_when": direction, "reach": reach, "beyond": beyond,
             })  # fmt: skip
     own = [row for row in runs if row["name"] in SLIMMER]
+    if not own:
+        return rows
     rows.append(_bounded("peak memory of slimmer, MB", max(row["memory"] for row in own) / 1e6, 400, 200))
     temporary = max(row["temporary"] for row in own)
     rows.append(_bounded("temporary disk of slimmer, MB", temporary / 1e6, found["image"]["largest_changed"] / 1e6, 1))

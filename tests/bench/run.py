@@ -35,7 +35,8 @@ _GIGABYTES = [1, 2, 4, 8]
 def main() -> None:
     """Measure, print the figures, write the report and the picture; leave nothing else behind."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs behind it with SIGINT ignored
+        signal.signal(number, _interrupted)
     directory = Path(tempfile.mkdtemp(prefix="slimmer-bench-", dir=arguments.directory))
     images.clean()
     try:
