@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import LogConfig
+from docker.types import LogConfig, Ulimit
 
 from slimmer import interrupts
 from slimmer.content import CHUNK
@@ -33,6 +33,7 @@ RUN_LABEL = "slimmer.run"
 
 _MEMORY = 16 << 30
 _PROCESSES = 4096
+_LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
 _OUTPUT_LIMIT = 4 << 20
 _FAILURES = (DockerException, requests.RequestException, OSError)
 
@@ -210,6 +211,8 @@ class Engine:
             mem_limit=_MEMORY,
             pids_limit=_PROCESSES,
             init=True,
+            # Podman asks for 1,048,576 of both, which an engine whose own limits are lower may not give.
+            ulimits=[Ulimit(name=name, soft=limit, hard=limit) for name, limit in _LIMITS.items()],
             log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
         )
         try:

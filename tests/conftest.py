@@ -63,6 +63,39 @@ def docker() -> Iterator[Docker]:
     wrapper.clean()
 
 
+ENGINES = ("graphdriver", "containerd", "podman")
+"""The kinds of engine: Docker with a graph driver, Docker with images in containerd, Podman behind Docker's API."""
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Callable[[str], str | None]]:
+    """Give a function that names the address of an engine of ENGINES; those that it starts end with the tests."""
+    started: dict[str, str] = {}
+    hosts: dict[str, str | None] = {"graphdriver": None}
+
+    def find(kind: str) -> str | None:
+        if kind not in hosts:
+            script = str(FIXTURES / f"engine-{kind}.sh")
+            done = subprocess.run([script], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            hosts[kind] = done.stdout.split()[-1]
+            if done.stdout.startswith("engine started"):
+                started[kind] = script
+        return hosts[kind]
+
+    yield find
+    for script in started.values():
+        subprocess.run([script, "--stop"], capture_output=True, check=True)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, docker: Docker, host: Callable[[str], str | None]) -> Iterator[Docker]:
+    """Give each kind of engine in turn."""
+    wrapper = Docker(host(request.param))
+    yield wrapper
+    wrapper.clean()
+
+
 @pytest.fixture
 def slimmer() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Give a function that runs the installed command line as a person would."""
@@ -91,6 +124,12 @@ def _fixture(name: str) -> str:
 def base() -> str:
     """Give the name of the base fixture, built when it is not there."""
     return _fixture("base")
+
+
+@pytest.fixture(scope="session")
+def numpy() -> str:
+    """Give the name of the numpy fixture, built when it is not there."""
+    return _fixture("numpy")
 
 
 @pytest.fixture(scope="session")

@@ -5,24 +5,38 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handmade import Spec, file, make_tar
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Docker:
-    """The engine, asked through its own command line, not through slimmer."""
+    """The engine at HOST, or the one that DOCKER_HOST or the client's default names."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str | None = None) -> None:
+        self.env = {} if host is None else {"DOCKER_HOST": host}
         self._made: list[str] = []
 
     def __call__(self, *arguments: str, stdin: bytes | None = None) -> str:
         """Run a command of the engine's own client and give what it prints."""
-        done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, check=False)
+        return self.bytes_of(*arguments, stdin=stdin).decode()
+
+    def bytes_of(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Run a command of the engine's own client and give what it prints, as it is."""
+        done = self._run(arguments, stdin)
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
-        return done.stdout.decode()
+        return done.stdout
+
+    def _run(self, arguments: Sequence[str], stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["docker", *arguments], input=stdin, capture_output=True, check=False, env={**os.environ, **self.env}
+        )
 
     def image(self, name: str, layers: list[bytes], config: Spec | None = None, **top: Any) -> str:
         """Load an image of layer tars, as `docker load` takes it, and give its ID. It is removed after the test."""
@@ -61,13 +75,28 @@ class Docker:
 
     def has(self, name: str) -> bool:
         """Say whether the engine has an image of this name."""
-        return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
+        return self._run(["image", "inspect", name]).returncode == 0
+
+    def borrow(self, name: str, owner: Docker) -> str:
+        """Have an image that another engine has; it stays, so that the next test need not load it."""
+        layers = owner.inspect(name)["RootFS"]["Layers"]
+        if not self.has(name) or self.inspect(name)["RootFS"]["Layers"] != layers:
+            self("load", stdin=owner.bytes_of("save", name))
+        return name
+
+    def raw_config(self, name: str) -> bytes:
+        """Give an image's configuration as `docker save` has it: inspecting shows no key that the engine does not know."""
+        with tarfile.open(fileobj=io.BytesIO(self.bytes_of("save", name))) as archive:
+            manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+            config = archive.extractfile(manifest[0]["Config"])
+            assert config is not None
+            return config.read()
 
     def exported(self, name: str) -> dict[str, tarfile.TarInfo]:
         """Give what the engine's own merged view of an image holds, less what it adds to a container."""
         container = self("create", name, "true").strip()
         try:
-            raw = subprocess.run(["docker", "export", container], capture_output=True, check=True).stdout
+            raw = self.bytes_of("export", container)
         finally:
             self("rm", "-v", container)
         with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
@@ -85,4 +114,4 @@ class Docker:
     def clean(self) -> None:
         """Remove what the test made."""
         for name in self._made:
-            subprocess.run(["docker", "rmi", "-f", name], capture_output=True, check=False)
+            self._run(["rmi", "-f", name])
