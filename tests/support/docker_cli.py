@@ -80,7 +80,9 @@ class Docker:
     def borrow(self, name: str, owner: Docker) -> str:
         """Have an image that another engine has; it stays, so that the next test need not load it."""
         layers = owner.inspect(name)["RootFS"]["Layers"]
-        if not self.has(name) or self.inspect(name)["RootFS"]["Layers"] != layers:
+        if self.has(name) and self.inspect(name)["RootFS"]["Layers"] != layers:
+            self("rmi", "-f", name)
+        if not self.has(name):
             self("load", stdin=owner.bytes_of("save", name))
         return name
 
