@@ -13,11 +13,13 @@ import click
 from slimmer import __version__, rules
 from slimmer.errors import DestinationError, SlimmerError, UsageError
 from slimmer.formats.compression import Compression
+from slimmer.listing import rules_table, survey_table
 from slimmer.platforms import Platform
 from slimmer.report import write_json
 from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.summary import render
+from slimmer.survey import survey
 from slimmer.terminal import listener
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ def commands() -> None:
 @click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
 @click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
+@click.option(
+    "--also", metavar="RULE", multiple=True, help="Apply this rule too, which is off by default (repeatable)."
+)
 @click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave these paths alone (repeatable); * matches / too.")
 @click.option(
@@ -85,7 +90,7 @@ def commands() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
 def run(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
-    dry_run: bool, only: tuple[str, ...], skip: tuple[str, ...],
+    dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
     no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
@@ -99,7 +104,7 @@ def run(
     settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
     options = Options(
         image, tag, output, Compression(compression) if compression else None,
-        Platform.parse(wanted) if wanted else None, only, skip, exclude,
+        Platform.parse(wanted) if wanted else None, only, also, skip, exclude,
         dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
     )  # fmt: skip
     try:
@@ -117,13 +122,21 @@ def run(
     _write_reports(report, reports)
 
 
-@commands.command("rules")
-def list_rules() -> None:
-    """List the rules: what each removes, and whether it is on by default."""
-    found = rules.discover()
-    width = max(len(rule.name) for rule in found)
-    for rule in found:
-        click.echo(f"{rule.name:<{width}}  {'on ' if rule.on_by_default else 'off'}  {rule.summary}")
+@commands.command("rules", epilog=_EXIT_CODES)
+@click.argument("image", required=False)
+@click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and the table only.")
+def list_rules(*, image: str | None, wanted: str | None, quiet: bool) -> None:
+    """List the rules: what each removes, and whether it is on by default; with IMAGE, what each would save there.
+
+    Each rule is asked by itself: what two of them would take counts for both. Nothing is written.
+    """
+    if image is None:
+        click.echo(rules_table(rules.discover()), nl=False)
+        return
+    platform = Platform.parse(wanted) if wanted else None
+    found = survey(image, platform, listener("none" if quiet else "auto"))
+    click.echo(survey_table(found), nl=False)
 
 
 def _check_report(path: Path) -> None:

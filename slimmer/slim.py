@@ -13,29 +13,28 @@ from slimmer import __version__, rules, transports
 from slimmer.checks import FAILED, Subject
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
-from slimmer.errors import CheckError, SlimmerError, SourceError, UsageError
-from slimmer.layer import read_layer
+from slimmer.errors import CheckError, SlimmerError, UsageError
 from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
-from slimmer.platforms import Platform
 from slimmer.propose import propose
+from slimmer.reading import opened
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
-from slimmer.rootfs import WHITEOUT, flatten
 from slimmer.session import Session
 from slimmer.settings import Settings, StripWith
 from slimmer.transports import Wish, Writable
 from slimmer.trial import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from slimmer.formats.compression import Compression
-    from slimmer.image import Config, Digest, Image
-    from slimmer.layer import Entry
+    from slimmer.image import Config, Digest
     from slimmer.plan import Plan, Rule
-    from slimmer.progress import Progress, Stage
+    from slimmer.platforms import Platform
+    from slimmer.progress import Progress
+    from slimmer.reading import Opened
     from slimmer.transports import Source, Target
 
 LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
@@ -52,6 +51,7 @@ class Options:
     compression: Compression | None = None
     platform: Platform | None = None
     only: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     dry_run: bool = False
@@ -75,7 +75,7 @@ def slim(options: Options, progress: Progress) -> Report:
     Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
     Whatever is raised, nothing was tagged or written, and the trial image and its containers are gone.
     """
-    chosen = rules.choose(options.only, options.skip)
+    chosen = rules.choose(options.only, options.also, options.skip)
     if options.settings.strip_with is StripWith.BINUTILS and find_strip() is None:
         raise UsageError(
             "--strip-with binutils needs a strip program in PATH; install binutils, or leave the option out"
@@ -96,41 +96,33 @@ def slim(options: Options, progress: Progress) -> Report:
 
 def _slim(session: Session, options: Options, source: Source, chosen: Sequence[Rule], target: Target | None) -> Report:
     laps = _Laps()
-    image = source.read()
-    Platform.of(image.config.mapping).require_linux(options.reference)
-    sizes: list[int] = []
-    with session.progress.stage("flattening", len(image.layers), "layer") as stage:
-        rootfs = flatten(_entries(image, sizes, stage))
+    found = opened(source, session)
+    config = found.image.config
     laps.end("read")
-    flattened_size = rootfs.size()
-    if not flattened_size:
-        raise SourceError(f"{options.reference} holds no files; there is nothing to slim")
-    scene = Scene(rootfs, image.config, options.settings, session.progress)
-    planned, links = propose(scene, chosen, options.exclude)
+    planned, links = propose(Scene(found.rootfs, config, options.settings, session.progress), chosen, options.exclude)
     laps.end("plan")
     facts = SourceFacts(
-        options.reference, source.engine_id or image.config.id, sum(sizes), flattened_size, len(image.layers),
-        image.config.platform,
-    )  # fmt: skip
+        options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform
+    )
     estimate = Estimate(planned.result.size(), planned.layer_size())
     report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
     if options.dry_run or target is None:
         return replace(report, timings=laps.timings)
     with Trials.of(session) as trials:
-        return _carried_out(options, source, image, target, trials, report, laps)
+        return _carried_out(options, found, target, trials, report, laps)
 
 
 def _carried_out(
-    options: Options, source: Source, image: Image, target: Target, trials: Trials, report: Report, laps: _Laps
+    options: Options, found: Opened, target: Target, trials: Trials, report: Report, laps: _Laps
 ) -> Report:
     """Make the image, prove it and put it where it is to go; give the report of a whole run."""
     planned, estimate = report.plan, report.estimate
-    writable = _writable(image.config, planned, estimate.layer_size, report.source.id)
+    writable = _writable(found.image.config, planned, estimate.layer_size)
     trial = trials.load(writable, "result") if options.verify or target.in_engine else None
     laps.end("write")
     if options.verify and trial is not None:
         slimmed = Subject(trial.id, planned.result, trial.config, trial.inspected)
-        report = replace(report, checks=trials.examine(trials.original(source, image, planned.source), slimmed))
+        report = replace(report, checks=trials.examine(trials.original(found), slimmed))
         laps.end("verify")
     report = replace(report, timings=laps.timings)
     if failed := [check for check in report.checks if check.verdict.status == FAILED]:
@@ -138,7 +130,7 @@ def _carried_out(
     if options.debug_dir is not None:
         save_debug_files(planned, options.debug_dir, trials.session.progress)
     # Minutes have passed since the place was looked at.
-    target.check(source)
+    target.check(found.source)
     config = target.put(writable, trial)
     if trial is not None and trial.config != config:
         raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
@@ -147,9 +139,13 @@ def _carried_out(
     return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
 
 
-def _writable(config: Config, planned: Plan, layer_size: int, source_id: str) -> Writable:
-    """Give the result as an image to write: one layer, and the source's configuration with what slimmer adds."""
-    labels = dict(zip(LABELS, (source_id, __version__, ",".join(planned.rules)), strict=True))
+def _writable(config: Config, planned: Plan, layer_size: int) -> Writable:
+    """Give the result as an image to write: one layer, and the source's configuration with what slimmer adds.
+
+    The source is named by the digest of its configuration, not by what an engine calls it: that of a containerd image
+    store goes by the manifest, and the same image would become another one there.
+    """
+    labels = dict(zip(LABELS, (config.id, __version__, ",".join(planned.rules)), strict=True))
     created_by = f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})"
 
     def configure(diff_ids: tuple[Digest, ...]) -> Config:
@@ -157,23 +153,6 @@ def _writable(config: Config, planned: Plan, layer_size: int, source_id: str) ->
         return config.flattened(diff_id, created_by, labels)
 
     return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size, is_one_layer=True)
-
-
-def _entries(image: Image, sizes: list[int], stage: Stage) -> Iterator[tuple[str, Iterator[Entry]]]:
-    """Give each layer's name and entries; STAGE hears of every layer that is done."""
-    for layer in image.layers:
-        yield layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)
-        stage.advance(1)
-
-
-def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
-    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
-    inodes: dict[int, int] = {}
-    for entry in entries:
-        if entry.inode is not None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
-            inodes[id(entry.inode)] = entry.inode.size
-        yield entry
-    sizes.append(sum(inodes.values()))
 
 
 class _Laps:

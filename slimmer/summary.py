@@ -67,7 +67,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _links(report)
     yield from _checks(report)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.timings.items())
-    yield from _wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
+    yield from wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
 
 
 def _joined(*words: str) -> Iterator[str]:
@@ -85,15 +85,21 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _rules(report: Report) -> Iterator[str]:
-    width = max([len(rule.name) for rule in report.rules] + [len("flatten")])
+    width = max([len(rule.name) for rule in report.rules if rule.files] + [len("flatten")])
     overlap = report.source.size - report.source.flattened_size
     label = "rules   "
+    idle = []
     for rule in report.rules:
+        if not rule.saved and not rule.files:
+            idle.append(rule.name)
+            continue
         yield f"  {label}{rule.name:<{width}}  {size(rule.saved):>8}   {_plural(rule.files, 'file')}"
         label = " " * len(label)
     yield f"  {label}{'flatten':<{width}}  {size(overlap):>8}   files that later layers hide or hold again"
     if report.saved <= 0:
         yield "          nothing in this image can go: no rule found anything to take"
+    elif idle:
+        yield from wrapped("          ", f"nothing for {', '.join(sorted(idle))}")
     yield ""
 
 
@@ -103,7 +109,7 @@ def _kept(report: Report) -> Iterator[str]:
         return
     label = "kept    "
     for rule, reason, count in reasons[:_MAX_KEPT]:
-        yield from _wrapped(f"  {label}{count:>5} ", f"{rule}: {printable(reason)}")
+        yield from wrapped(f"  {label}{count:>5} ", f"{rule}: {printable(reason)}")
         label = " " * len(label)
     if len(reasons) > _MAX_KEPT:
         rest = sum(count for _, _, count in reasons[_MAX_KEPT:])
@@ -120,7 +126,7 @@ def _links(report: Report) -> Iterator[str]:
         f"{_plural(links.objects, 'object')}, {_plural(links.symbols, 'symbol')}: each binds as before; "
         f"{_plural(links.provided_by_process, 'symbol')} left to the process, {unresolved:,} unresolved as before"
     )
-    yield from _wrapped("  links   ", text)
+    yield from wrapped("  links   ", text)
     yield ""
 
 
@@ -133,12 +139,12 @@ def _checks(report: Report) -> Iterator[str]:
     width = max([len(check.name) for check in report.checks], default=0)
     for check in report.checks:
         head = f"  {label}{check.name:<{width}}  {check.verdict.status:<7}  {duration(check.seconds):>6}  "
-        yield from _wrapped(head, printable(check.verdict.reason))
+        yield from wrapped(head, printable(check.verdict.reason))
         label = " " * len(label)
     yield ""
 
 
-def _wrapped(head: str, text: str) -> Iterator[str]:
+def wrapped(head: str, text: str) -> Iterator[str]:
     """Give TEXT behind HEAD, broken at spaces, what follows indented below."""
     line = head
     for word in text.split():

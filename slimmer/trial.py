@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from slimmer.checks import Examined
     from slimmer.engine import Completed
-    from slimmer.image import Image
-    from slimmer.rootfs import Rootfs
+    from slimmer.reading import Opened
     from slimmer.session import Session
-    from slimmer.transports import Loaded, Source
+    from slimmer.transports import Loaded
 
 REPOSITORY = "slimmer-trial"
 """Repository of the names that images have until they are proved."""
@@ -59,18 +58,18 @@ class Trials:
         self._tags.append(tag)
         return docker_daemon.load(image, tag, self.session)
 
-    def original(self, source: Source, image: Image, rootfs: Rootfs) -> Subject:
+    def original(self, found: Opened) -> Subject:
         """Give the source as the engine has it, or put it there: checks compare with it."""
-        if source.engine_id is not None:
-            return Subject(source.engine_id, rootfs, image.config, self.session.engine.inspect(source.engine_id))
-        layers = image.layers
+        config, layers, engine_id = found.image.config, found.image.layers, found.source.engine_id
+        if engine_id is not None:
+            return Subject(engine_id, found.rootfs, config, self.session.engine.inspect(engine_id))
         writable = Writable(
             lambda: [(layer.content.size, layer.content.chunks()) for layer in layers],
-            lambda _: image.config,
+            lambda _: config,
             sum(layer.content.size for layer in layers),
         )
         loaded = self.load(writable, "original")
-        return Subject(loaded.id, rootfs, image.config, loaded.inspected)
+        return Subject(loaded.id, found.rootfs, config, loaded.inspected)
 
     def examine(self, original: Subject, slimmed: Subject) -> tuple[Examined, ...]:
         """Give what every check found, each command in a container of its own."""

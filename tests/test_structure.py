@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 # What a module may import lies below it. Modules on one line know nothing of each other, but for the packages' own parts.
 ORDER = [
     ["cli"],
-    ["terminal"],
-    ["slim"],
+    ["terminal", "listing"],
+    ["slim", "survey"],
     ["summary"],
     ["report"],
     ["trial"],
+    ["reading"],
     ["propose", "debug"],
     ["rules", "transports", "checks"],
     ["metadata", "naming", "session"],

@@ -24,16 +24,16 @@ def discover() -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.name))
 
 
-def choose(only: Sequence[str], skip: Sequence[str]) -> tuple[Rule, ...]:
-    """Give the rules to apply: ONLY these, or else those on by default, less SKIP.
+def choose(only: Sequence[str], also: Sequence[str], skip: Sequence[str]) -> tuple[Rule, ...]:
+    """Give the rules to apply: ONLY these, or else those on by default; ALSO these, less SKIP.
 
     Raises UsageError for a name that is no rule's.
     """
     rules = {rule.name: rule for rule in discover()}
-    for name in (*only, *skip):
+    for name in (*only, *also, *skip):
         if name not in rules:
             near = get_close_matches(name, rules, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(rules)}"
             raise UsageError(f"no rule is named {name!r}; {hint}")
-    chosen = only or [rule.name for rule in rules.values() if rule.on_by_default]
+    chosen = [*(only or [rule.name for rule in rules.values() if rule.on_by_default]), *also]
     return tuple(rule for name, rule in rules.items() if name in chosen and name not in skip)

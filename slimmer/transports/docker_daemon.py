@@ -45,8 +45,11 @@ class Source:
 
     @property
     def name(self) -> str | None:
-        """The name that the person gave, unless that was an ID."""
-        return self.reference if is_name(self.reference) else None
+        """The name that the person gave, unless that was an ID; with `localhost/` where Podman knows it by that."""
+        if not is_name(self.reference):
+            return None
+        local = f"localhost/{Tag.parse(self.reference)}"
+        return local if local in self.tags else self.reference
 
     @classmethod
     def of(cls, inspected: Mapping[str, Any], reference: str, session: Session) -> Source:

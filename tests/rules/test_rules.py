@@ -14,13 +14,13 @@ def test_rules_are_found_by_being_there() -> None:
 
 def test_only_and_skip_choose() -> None:
     """--only names all that is applied, --skip takes away."""
-    assert [rule.name for rule in rules.choose((), ())] == ["strip", "uv_cache"]
-    assert [rule.name for rule in rules.choose(("strip",), ())] == ["strip"]
-    assert [rule.name for rule in rules.choose((), ("strip",))] == ["uv_cache"]
+    assert [rule.name for rule in rules.choose((), (), ())] == ["strip", "uv_cache"]
+    assert [rule.name for rule in rules.choose(("strip",), (), ())] == ["strip"]
+    assert [rule.name for rule in rules.choose((), (), ("strip",))] == ["uv_cache"]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("stirp", "did you mean strip"), ("zzz", "there are: strip, uv_cache")])
 def test_a_name_that_is_no_rule_is_refused(name: str, hint: str) -> None:
     """A typo gets the nearest right name."""
     with pytest.raises(UsageError, match=hint):
-        rules.choose((), (name,))
+        rules.choose((), (), (name,))
