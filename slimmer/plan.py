@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from slimmer.layer import layer_chunks, layer_size
@@ -49,7 +50,23 @@ class Replace:
     how: str
 
 
-Decision = Keep | Remove | Replace
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Every name of the inode at PATH becomes a name of the inode at TO, whose content must be the same."""
+
+    path: str
+    to: str
+    how: str
+
+
+Decision = Keep | Remove | Replace | Link
+
+Veto = Callable[[str], str | None]
+"""Gives why a path must not be changed, or None."""
+
+
+def _allow(path: str) -> str | None:  # noqa: ARG001 - whatever it is
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,21 @@ class Scene:
     config: Config
     settings: Settings = field(default_factory=Settings)
     progress: Progress = field(default_factory=Silence)
+    veto: Veto = _allow
+    """Asked of every decision anyway: a rule asks it itself where its changes only make sense together."""
+
+
+class Turn(IntEnum):
+    """When a rule is asked: about what all rules of the turns before it leave, within a turn by name."""
+
+    PACKAGES = 1
+    """It takes packages out of a package manager's database, with all their files."""
+    FILES = 2
+    """It takes files; whether something still needs them may depend on which packages are left."""
+    CONTENTS = 3
+    """It replaces contents, and need not bother with what is gone."""
+    LINKS = 4
+    """It makes one file of several, whose contents are final now."""
 
 
 class Rule(Protocol):
@@ -68,8 +100,7 @@ class Rule(Protocol):
     name: str
     summary: str
     on_by_default: bool
-    rewrites: bool
-    """Whether it replaces contents. Such a rule is asked after those that remove, about what they leave."""
+    turn: Turn
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a decision for everything that the rule could take. Opens no file for writing."""
@@ -121,10 +152,6 @@ class Plan:
         return layer_chunks(self.result.entries())
 
 
-Veto = Callable[[str], str | None]
-"""Gives why a path must not be changed, or None."""
-
-
 class Draft:
     """A plan while decisions are still made: what they come to, one rule after the other."""
 
@@ -136,10 +163,18 @@ class Draft:
         self._kept: list[Kept] = []
         self.replaced: dict[str, Content] = {}
         """Every path whose content is replaced so far, all names of an inode, with the new content."""
+        self.removed: set[str] = set()
+        """Every path that is removed so far."""
 
     def plan(self, rules: tuple[str, ...]) -> Plan:
         """Give the plan as it is now."""
         return Plan(self._source, self.rootfs, rules, tuple(self._changes), tuple(self._kept))
+
+    def since(self, before: Rootfs) -> tuple[dict[str, Content], set[str]]:
+        """Give what was replaced, with the new content, and what was removed since the root was BEFORE."""
+        found = ((path, content, before.get(path)) for path, content in self.replaced.items())
+        replaced = {path: new for path, new, inode in found if inode is not None and inode.content is not new}
+        return replaced, {path for path in self.removed if path in before}
 
     def decide(self, rule: str, decisions: Iterable[Decision], files: int = 1) -> None:
         """Take the decisions of a rule; a change that is vetoed becomes a Kept with the veto's reason.
@@ -147,7 +182,7 @@ class Draft:
         FILES is what a replacement counts for: nothing where it only follows from another.
         """
         removals: list[Remove] = []
-        replacements: dict[int, Content] = {}
+        replacements: dict[int, Inode] = {}
         for decision in decisions:
             reason = decision.reason if isinstance(decision, Keep) else self._vetoed(decision)
             if reason is not None:
@@ -155,22 +190,30 @@ class Draft:
             elif isinstance(decision, Remove):
                 removals.append(decision)
             elif isinstance(decision, Replace):
-                inode = self.rootfs.get(decision.path)
-                if inode is None:
-                    raise AssertionError(f"rule {rule} replaces {decision.path}, which is not there")
-                replacements[id(inode)] = decision.content
+                inode = self._there(rule, decision.path)
+                replacements[id(inode)] = replace(inode, content=decision.content)
                 self.replaced |= dict.fromkeys(self.rootfs.names(inode), decision.content)
                 before, after = inode.size, decision.content.size
                 self._changes.append(Change(decision.path, rule, "replace", before, after, files, decision.how))
+            elif isinstance(decision, Link):
+                inode = self._there(rule, decision.path)
+                replacements[id(inode)] = self._there(rule, decision.to)
+                self._changes.append(Change(decision.path, rule, "link", inode.size, 0, files, decision.how))
         if removals:
             self._remove(rule, removals)
         if replacements:
-            self.rootfs = self.rootfs.replaced(lambda inode: _with_content(inode, replacements.get(id(inode))))
+            self.rootfs = self.rootfs.replaced(lambda inode: replacements.get(id(inode), inode))
 
-    def _vetoed(self, decision: Remove | Replace) -> str | None:
+    def _there(self, rule: str, path: str) -> Inode:
+        inode = self.rootfs.get(path)
+        if inode is None:
+            raise AssertionError(f"rule {rule} changes {path}, which is not there")
+        return inode
+
+    def _vetoed(self, decision: Remove | Replace | Link) -> str | None:
         inode = self.rootfs.get(decision.path)
         # A content has all names of its inode: what one of them forbids is forbidden.
-        paths = self.rootfs.names(inode) if isinstance(decision, Replace) and inode is not None else [decision.path]
+        paths = [decision.path] if isinstance(decision, Remove) or inode is None else self.rootfs.names(inode)
         return next((reason for path in paths if (reason := self._veto(path)) is not None), None)
 
     def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
@@ -193,8 +236,5 @@ class Draft:
                 if gone_names[id(found)] == len(self.rootfs.names(found)):
                     freed += found.size
             self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
+        self.removed |= gone
         self.rootfs = self.rootfs.without(gone)
-
-
-def _with_content(inode: Inode, content: Content | None) -> Inode:
-    return inode if content is None else replace(inode, content=content)

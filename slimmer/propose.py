@@ -73,11 +73,10 @@ def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, result: Rootfs) ->
 
 def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:
     draft = Draft(scene.rootfs, veto)
-    for rule in sorted(rules, key=lambda rule: (rule.rewrites, rule.name)):
+    for rule in sorted(rules, key=lambda rule: (rule.turn, rule.name)):
         before = draft.rootfs
-        draft.decide(rule.name, rule.propose(replace(scene, rootfs=before)))
-        if rule.rewrites:
-            draft.decide(rule.name, amendments(before, draft.replaced), files=0)
+        draft.decide(rule.name, rule.propose(replace(scene, rootfs=before, veto=veto)))
+        draft.decide(rule.name, amendments(before, *draft.since(before)), files=0)
     return draft.plan(tuple(sorted(rule.name for rule in rules)))
 
 

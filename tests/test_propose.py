@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.image import Config
-from slimmer.plan import Remove, Scene
+from slimmer.plan import Link, Remove, Scene, Turn
 from slimmer.propose import propose
 from slimmer.rules.strip import rule as strip
 from slimmer.settings import Settings, StripWith
 
-from handmade import Spec, data_of, file, flattened
+from handmade import Spec, data_of, file, flattened, hard_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class Greedy:
     name = "greedy"
     summary = "for this test"
     on_by_default = False
-    rewrites = False
+    turn = Turn.FILES
 
     def __init__(self, *paths: str) -> None:
         self._paths = paths
@@ -154,3 +154,34 @@ def test_the_record_of_a_changed_library_is_true(compiled: Compile) -> None:
     assert data_of(planned.result, f"{where}/pkg-1.dist-info/RECORD") == expected
     assert sum(change.saved for change in planned.changes) == planned.source.size() - planned.result.size()
     assert [change.files for change in planned.changes] == [1, 0]
+
+
+class Linking:
+    """A rule that makes one file of two."""
+
+    name = "linking"
+    summary = "for this test"
+    on_by_default = False
+    turn = Turn.LINKS
+
+    def propose(self, scene: Scene) -> Iterator[Decision]:
+        """Give a Link of the two files with two names each, or where that is vetoed nothing."""
+        yield Link("b/1", "a/1", "told to")
+        assert scene.veto("b/2") == ("excluded by --exclude /b/2" if scene.veto("b/2") else None)
+
+
+@pytest.mark.parametrize("exclude", [(), ("/b/2",)], ids=["linked", "excluded by another name"])
+def test_a_link_takes_all_names_of_an_inode(exclude: tuple[str, ...]) -> None:
+    """All names become names of the one file, its bytes are saved once, and a veto of one name holds for all."""
+    roots = scene(file("a/1", b"same"), file("b/1", b"same"), hard_link("b/2", "b/1"))
+
+    planned, _ = propose(roots, [Linking()], exclude)
+
+    names = planned.result.names(planned.result.get("a/1") or pytest.fail("gone"))
+    if exclude:
+        assert names == ["a/1"]
+        assert [kept.path for kept in planned.kept] == ["b/1"]
+    else:
+        assert names == ["a/1", "b/1", "b/2"]
+        assert [(change.action, change.saved) for change in planned.changes] == [("link", 4)]
+        assert planned.source.size() - planned.result.size() == 4

@@ -1,7 +1,8 @@
-"""What package managers note of files: kept true when a file changes, and asked before it does.
+"""What package managers note of files: kept true when a file changes or goes, and asked before it does.
 
-An amender is a function `amend(before, changed)`: it knows one kind of database and proposes the changes that make it
-true again. `owners` names the files of databases that cannot be written, `licences` those that may not be changed.
+An amender is a function `amend(before, changed, removed)`: it knows one kind of database and proposes the changes that
+make it true again. `owners` names the files of databases that cannot be written, `licences` those that may not be
+changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from slimmer.metadata import dpkg_md5sums, pip_record
 from slimmer.plan import Replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from slimmer.content import Content
     from slimmer.layer import Inode
@@ -23,15 +24,18 @@ if TYPE_CHECKING:
 _AMENDERS = (pip_record.amend, dpkg_md5sums.amend)
 
 
-def amendments(before: Rootfs, changed: Mapping[str, Content]) -> Iterator[Replace | Keep]:
+def amendments(
+    before: Rootfs, changed: Mapping[str, Content], removed: Collection[str] = ()
+) -> Iterator[Replace | Keep]:
     """Give what has to change in the databases of package managers once CHANGED is so, and why something cannot.
 
-    CHANGED has every name of every file whose content is replaced, with its new content; BEFORE still has the old ones.
+    CHANGED has every name of every file whose content is replaced, with its new content, REMOVED every path that goes;
+    BEFORE still has the old ones.
     """
     known = dict(changed)
     for amend in _AMENDERS:
         replaced: dict[Inode, Content] = {}
-        for decision in amend(before, known):
+        for decision in amend(before, known, removed):
             inode = before.get(decision.path)
             if isinstance(decision, Replace) and inode is not None:
                 replaced[inode] = decision.content

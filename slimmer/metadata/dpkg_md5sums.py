@@ -14,7 +14,7 @@ from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
 from slimmer.plan import Keep, Replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from slimmer.content import Content
     from slimmer.rootfs import Rootfs
@@ -24,11 +24,12 @@ _LINE = re.compile(rb"^([0-9a-f]{32})  ([^\n]+)$", re.MULTILINE)
 _MD5 = 32
 
 
-def amend(before: Rootfs, changed: Mapping[str, Content]) -> Iterator[Replace | Keep]:
+def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[str] = ()) -> Iterator[Replace | Keep]:
     """Give a Replace for each md5sums file that names a changed path; a sum that was wrong before stays wrong.
 
     CHANGED has every name of every file whose content is replaced, with its new content. No content but those of the
-    md5sums files is read before the new one is.
+    md5sums files is read before the new one is. Of a package's files none is REMOVED but with the whole package: rules
+    see to that, because dpkg has no word for a file that a package no longer has.
     """
     if not changed:
         return
@@ -37,6 +38,8 @@ def amend(before: Rootfs, changed: Mapping[str, Content]) -> Iterator[Replace | 
     resolve = functools.cache(before.resolve)
     digests = Digests()
     for path, content in _md5sums(before):
+        if path in removed:
+            continue
         edits = list(_edits(before, content, changed, last_names, resolve, digests))
         if edits:
             how = f"MD5 of {len(edits)} changed file{'s' if len(edits) > 1 else ''}"

@@ -2,6 +2,7 @@
 
 No installer compares them, audits do (specifications/recording-installed-packages). Only the hash and the size of a
 row are replaced: its line end (pip writes CRLF, uv LF), quoting, order and encoding stay as the installer wrote them.
+The row of a file that is removed goes whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
 from slimmer.plan import Keep, Replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from slimmer.content import Content
     from slimmer.layer import Inode
@@ -40,8 +41,10 @@ _LINE = re.compile(rb"[^\r\n]*+[\r\n]*+")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a RECORD: the path it names, and its hash and size with where each starts."""
+    """One row of a RECORD, from START to STOP with its line end: the path, hash and size, and where these start."""
 
+    start: int
+    stop: int
     path: str
     hash: bytes
     hash_start: int
@@ -54,16 +57,16 @@ def rows(data: bytes) -> Iterator[Row]:
     position = 0
     while position < len(data):
         found = _ROW.match(data, position)
+        line = _LINE.match(data, found.end() if found is not None else position)
+        stop = line.end() if line is not None else len(data)
         if found is not None:
             _, path = _value(found, "path")
             hash_start, digest = _value(found, "hash")
             size_start, size = _value(found, "size")
             name = path.replace(b'""', b'"') if found["path"] is None else path
             # As tar members are decoded: a name that is not UTF-8 is found all the same.
-            yield Row(name.decode("utf-8", "surrogateescape"), digest, hash_start, size, size_start)
-            position = found.end()
-        line = _LINE.match(data, position)
-        position = line.end() if line is not None else len(data)
+            yield Row(position, stop, name.decode("utf-8", "surrogateescape"), digest, hash_start, size, size_start)
+        position = stop
 
 
 def _value(found: re.Match[bytes], name: str) -> tuple[int, bytes]:
@@ -109,21 +112,24 @@ def _content(rootfs: Rootfs, path: str) -> Content | None:
     return inode.content if inode is not None else None
 
 
-def amend(before: Rootfs, changed: Mapping[str, Content]) -> Iterator[Replace | Keep]:
-    """Give a Replace for each RECORD that names a changed path, and a Keep where a row cannot be made true.
+def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[str] = ()) -> Iterator[Replace | Keep]:
+    """Give a Replace for each RECORD that names a changed or removed path, a Keep where a row cannot be made true.
 
-    CHANGED has every name of every file whose content is replaced, with its new content. No content but those of the
-    RECORDs is read before the new RECORD itself is.
+    CHANGED has every name of every file whose content is replaced, with its new content, REMOVED every path that goes.
+    No content but those of the RECORDs is read before the new RECORD itself is.
     """
-    if not changed:
+    gone = _Gone(before, removed)
+    if not changed and not gone.names:
         return
     known = dict(changed)
     locate = locator(before)
     digests = Digests()
     for names, inode in _records(before):
         first, *_ = names
-        records = [name for name in names if name.endswith(_SUFFIX)]
-        result = _amended(before, inode, records, known, locate, digests)
+        records = [name for name in names if name.endswith(_SUFFIX) and name not in removed]
+        if not records:
+            continue
+        result = _amended(before, inode, records, known, gone, locate, digests)
         if result is None:
             continue
         new, count, problems = result
@@ -136,7 +142,26 @@ def amend(before: Rootfs, changed: Mapping[str, Content]) -> Iterator[Replace | 
             yield Keep(first, f"{problems[0]}{more}")
         if count:
             known |= dict.fromkeys(names, new)
-            yield Replace(first, new, f"hash and size of {count} changed file{'s' if count > 1 else ''}")
+            yield Replace(
+                first,
+                new,
+                f"row{'s' if count > 1 else ''} of {count} changed or removed file{'s' if count > 1 else ''}",
+            )
+
+
+class _Gone:
+    """What is removed, so that most rows are known by their last name to be of something else."""
+
+    def __init__(self, before: Rootfs, removed: Collection[str]) -> None:
+        self._resolve = functools.cache(before.resolve)
+        self._removed = removed
+        files = (path for path in removed if (inode := before.get(path)) is not None and inode.content is not None)
+        self.names = {path.rpartition("/")[2] for path in files}
+
+    def __contains__(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        place = self._resolve(directory) if name in self.names else None
+        return place is not None and f"{place}/{name}".lstrip("/") in self._removed
 
 
 def _records(rootfs: Rootfs) -> list[tuple[list[str], Inode]]:
@@ -167,6 +192,7 @@ def _amended(
     inode: Inode,
     records: list[str],
     changed: Mapping[str, Content],
+    gone: _Gone,
     locate: Callable[[str], str | None],
     digests: Digests,
 ) -> tuple[Content, int, list[str]] | None:
@@ -178,6 +204,10 @@ def _amended(
     problems: list[str] = []
     count = 0
     for row in rows(content.read_at(0, content.size)):
+        if any(row_path(record, row) in gone for record in records):
+            edits.append(Edit(row.start, row.stop - row.start, Bytes(b""), 0))
+            count += 1
+            continue
         places = (locate(row_path(record, row)) for record in records)
         path = next((place for place in places if place in changed), None)
         old = _content(rootfs, path) if path is not None else None

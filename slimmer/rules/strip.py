@@ -18,7 +18,7 @@ from slimmer.elf.shared import slim_shared_object
 from slimmer.errors import ElfError
 from slimmer.metadata.licences import proprietary
 from slimmer.metadata.owners import foreign_owner
-from slimmer.plan import Keep, Replace
+from slimmer.plan import Keep, Replace, Turn
 from slimmer.settings import StripWith
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Strip:
     name = "strip"
     summary = "symbol tables and debug sections of libraries (strip --strip-unneeded)"
     on_by_default = True
-    rewrites = True
+    turn = Turn.CONTENTS
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""

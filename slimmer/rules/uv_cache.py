@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.layer import Kind
-from slimmer.plan import Keep, Remove
+from slimmer.plan import Keep, Remove, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class UvCache:
     name = "uv_cache"
     summary = "uv's cache; files that are also installed stay where they are installed"
     on_by_default = True
-    rewrites = False
+    turn = Turn.FILES
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for each cache that nothing in the image needs, else a Keep with who does."""

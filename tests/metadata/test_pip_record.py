@@ -372,3 +372,30 @@ def test_what_pip_and_uv_installed(installer: str, line_end: bytes, wheels: Path
     assert record.read_bytes().count(line_end) == record.read_bytes().count(b"\n") > 5
     subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", "markupsafe", "charset_normalizer"], check=True)
     assert not [path for path in targets if path.exists()]
+
+
+def test_the_row_of_a_removed_file_goes() -> None:
+    """Only the rows of what is removed go, whole; a symlink that leads to it keeps its own."""
+    lines = [
+        row("pkg/__init__.py", b""),
+        row("pkg/a.so"),
+        b"pkg/libx.a,,",
+        b'"pkg/b,c.a",,',
+        b"pkg/link.a,,",
+        b"pkg-1.dist-info/RECORD,,",
+    ]
+    rootfs = flattened([
+        file(f"{SITE}/pkg/a.so", OLD), file(f"{SITE}/pkg/libx.a", OLD), file(f"{SITE}/pkg/b,c.a", OLD), symlink(f"{SITE}/pkg/link.a", "libx.a"),
+        file(RECORD, b"\r\n".join(lines) + b"\r\n"),
+    ])  # fmt: skip
+
+    decisions = list(amend(rootfs, {f"{SITE}/pkg/a.so": Content.of(NEW)}, {f"{SITE}/pkg/libx.a", f"{SITE}/pkg/b,c.a"}))
+
+    assert one(decisions) == b"\r\n".join([lines[0], row("pkg/a.so", NEW), *lines[4:]]) + b"\r\n"
+
+
+def test_a_record_that_goes_is_not_amended() -> None:
+    """A distribution that is removed takes its RECORD along."""
+    rootfs = flattened([file(f"{SITE}/pkg/a.so", OLD), file(RECORD, row("pkg/a.so"))])
+
+    assert list(amend(rootfs, {}, {f"{SITE}/pkg/a.so", RECORD})) == []
