@@ -234,7 +234,8 @@ def test_a_record_within_a_distribution() -> None:
     }
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=8).filter(
+# A bare carriage return is quoted by no csv module before Python 3.13, and read as a line end.
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0/\r"), min_size=1, max_size=8).filter(
     lambda name: name not in {".", ".."} and not name.startswith(".wh.")
 )
 
