@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slimmer.image import Config
-from slimmer.plan import Plan, Scene
-from slimmer.propose import propose
 from slimmer.rules.uv_cache import rule
 
+import planning
 from handmade import Spec, data_of, file, flattened, hard_link, symlink
 
 if TYPE_CHECKING:
+    from slimmer.plan import Plan
     from slimmer.rootfs import Rootfs
 
 SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag\n"
@@ -29,9 +27,7 @@ INSTALLED = hard_link("usr/lib/python3/dist-packages/pkg/data.py", "root/.cache/
 
 def plan_for(rootfs: Rootfs, exclude: tuple[str, ...] = (), **config: Any) -> Plan:
     """Give what the rule alone makes of a root."""
-    raw = json.dumps({"config": config, "rootfs": {"diff_ids": []}}).encode()
-    plan, _ = propose(Scene(rootfs, Config(raw)), [rule], exclude)
-    return plan
+    return planning.plan_for(rule, rootfs, exclude, **config)
 
 
 def test_removes_the_cache_and_keeps_what_is_installed() -> None:
@@ -88,6 +84,10 @@ def test_leaves_alone_what_is_no_uv_cache(entries: list[Spec]) -> None:
         pytest.param([file("venv/pyvenv.cfg", b"home = /root/.cache/uv/environments-v2/a/bin\n")], {}, "pyvenv.cfg", id="venv"),
         pytest.param(
             [file("bin/tool", b"#!/root/.cache/uv/environments-v2/a/bin/python\n", mode=0o755)], {}, "/bin/tool is run by", id="shebang"
+        ),
+        pytest.param(
+            [file("x-1.dist-info/direct_url.json", b'{"dir_info": {"editable": true}, "url": "file:///root/.cache/uv/git-v0/x"}')], {},
+            "/x-1.dist-info/direct_url.json names", id="editable installation",
         ),
         pytest.param([], {"Entrypoint": ["/root/.cache/uv/archive-v0/xyz/bin/python", "-u"]}, "Entrypoint leads into it", id="entry point"),
         pytest.param([], {"Env": ["PATH=/bin:/root/.cache/uv/archive-v0/xyz/bin"]}, "Env PATH leads into it", id="PATH"),
@@ -148,3 +148,73 @@ def test_a_link_from_an_earlier_layer_keeps_its_content() -> None:
     plan = plan_for(rootfs)
 
     assert data_of(plan.result, "usr/lib/python3/dist-packages/pkg/data.py") == b"installed"
+
+
+@pytest.mark.parametrize(
+    ("cache", "entries", "config"),
+    [
+        pytest.param("opt/c", [], {"Env": ["UV_CACHE_DIR=/opt/c"]}, id="UV_CACHE_DIR"),
+        pytest.param("xdg/uv", [], {"Env": ["XDG_CACHE_HOME=/xdg"]}, id="XDG_CACHE_HOME"),
+        pytest.param("root/.cache/uv", [], {}, id="home of root"),
+        pytest.param(".cache/uv", [], {}, id="a user without a home"),
+        pytest.param("srv/app/.cache/uv", [file("etc/passwd", b"broken\napp:x:1:1::/srv/app:/bin/sh\n")], {}, id="home in passwd"),
+        pytest.param("big/c", [file("etc/uv/uv.toml", b'cache-dir = "/big/c"\n')], {}, id="uv.toml of the system"),
+        pytest.param("big/c", [file("root/.config/uv/uv.toml", b'cache-dir = "/big/c"\n')], {}, id="uv.toml of a person"),
+        pytest.param("app/c", [file("app/uv.toml", b'cache-dir = "./c"\n')], {"WorkingDir": "/app"}, id="uv.toml of the project"),
+        pytest.param(
+            "app/c", [file("app/pyproject.toml", b'[tool.uv]\ncache-dir = "c"\n')], {"WorkingDir": "/app"}, id="pyproject.toml"
+        ),
+    ],
+)  # fmt: skip
+def test_a_bucket_is_enough_where_uv_would_look(cache: str, entries: list[Spec], config: dict[str, Any]) -> None:
+    """A cache without its tag goes where uv is told to keep it; another directory there stays."""
+    tagless = [file(f"{cache}/archive-v0/xyz/data", b"0123456789"), file(f"{cache}/mine/data", b"x")]
+
+    plan = plan_for(flattened([*tagless, *entries]), **config)
+
+    assert [(change.path, change.saved) for change in plan.changes] == [(f"{cache}/archive-v0", 10)]
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [
+        pytest.param("opt/c/data", {"Env": ["UV_CACHE_DIR=/opt/c"]}, id="no bucket"),
+        pytest.param("opt/c/archive-v0/data", {"Env": ["UV_CACHE_DIR=relative"]}, id="a relative path"),
+        pytest.param("archive-v0/data", {"Env": ["UV_CACHE_DIR=/"]}, id="the root"),
+        pytest.param("opt/py/python-v0/data", {"Env": ["UV_CACHE_DIR=/opt/py", "UV_PYTHON_INSTALL_DIR=/opt/py"]}, id="its interpreters"),
+        pytest.param("opt/t/python-v0/data", {"Env": ["UV_CACHE_DIR=/opt/t", "UV_TOOL_DIR=/opt"]}, id="its tools"),
+    ],
+)  # fmt: skip
+def test_a_named_place_is_not_enough(path: str, config: dict[str, Any]) -> None:
+    """Where uv is told to look only buckets go, and never what it calls data."""
+    plan = plan_for(flattened([file(path, b"x")]), **config)
+
+    assert plan.changes == ()
+    assert plan.kept == ()
+
+
+def test_an_installation_from_a_built_wheel_does_not_need_it() -> None:
+    """direct_url.json notes where a wheel came from; only an editable installation is run from there."""
+    url = b'{"url": "file:///root/.cache/uv/sdists-v9/x.whl", "archive_info": {}}'
+
+    assert len(plan_for(flattened([*CACHE, file("site-packages/x-1.dist-info/direct_url.json", url)])).changes) == 1
+
+
+def test_only_what_nobody_else_has_counts() -> None:
+    """Two wheels of 1 MB each that are installed by hard links, three times, free nothing; the paths add up to 8 MB."""
+    wheels = [file(f"root/.cache/uv/archive-v0/w{number}/big.so", b"%d" % number * 1_000_000) for number in range(2)]
+    links = [
+        hard_link(f"v{venv}/big{number}.so", f"root/.cache/uv/archive-v0/w{number}/big.so")
+        for venv in range(3)
+        for number in range(2)
+    ]
+
+    plan = plan_for(flattened([*CACHE, *wheels, *links]))
+
+    paths = sum(
+        inode.size for path, inode in plan.source.entries() if path.startswith("root/.cache/uv") or path[0] == "v"
+    )
+    own = len(b"*" + SIGNATURE + b"0123456789" + b"index" + b"installed")
+    assert paths == 8_000_000 + own
+    assert [change.saved for change in plan.changes] == [own] == [plan.source.size() - plan.result.size()]
+    assert plan.result.size() == 2_000_000
