@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf.linkage import Unresolved, broken, link
 from slimmer.errors import SlimmerError
+from slimmer.layer import Kind
 from slimmer.metadata import amendments
 from slimmer.plan import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from slimmer.elf.linkage import Linkage
+    from slimmer.elf.linkage import Binding, Linkage
     from slimmer.plan import Plan, Rule, Scene, Veto
     from slimmer.rootfs import Rootfs
 
@@ -55,20 +56,29 @@ def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> tupl
         if not lost:
             counts = after.objects, after.symbols, after.provided_by_process
             return planned, Links(*counts, before.unresolved, after.unresolved)
-        vetoes.update(_vetoes(lost, before, planned.result))
+        vetoes.update(_vetoes(lost, before, scene.rootfs, planned.result))
     raise SlimmerError(f"/{lost[0][0]} would lose what it links to whatever is kept: {lost[0][1]}; please report this")
 
 
-def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, result: Rootfs) -> dict[str, str]:
+def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, source: Rootfs, result: Rootfs) -> dict[str, str]:
     """Give the paths that must stay as they are: the objects that lost something, and what they lost it with."""
     found: dict[str, str] = {}
     for path, sentence in lost:
         binding = before.bindings[path]
         providers = {*binding.needed.values(), *binding.bound, *binding.provided}
         gone = (provider for provider in providers if provider is not None and provider not in result)
-        for place in (path, *gone):
+        for place in (path, *gone, *_lost_names(binding, source, result)):
             found.setdefault(place, f"linkage: /{path} needs {sentence}")
     return found
+
+
+def _lost_names(binding: Binding, source: Rootfs, result: Rootfs) -> Iterator[str]:
+    """Give the symlinks that are gone by which an object found a library that may be there all the same."""
+    for name, provider in binding.needed.items():
+        if provider is not None and provider in result:
+            last = name.rpartition("/")[2]
+            links = (path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result)
+            yield from (path for path in links if path.rpartition("/")[2] == last and source.resolve(path) == provider)
 
 
 def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:

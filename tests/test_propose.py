@@ -13,7 +13,7 @@ from slimmer.propose import propose
 from slimmer.rules.strip import rule as strip
 from slimmer.settings import Settings, StripWith
 
-from handmade import Spec, data_of, file, flattened, hard_link
+from handmade import Spec, data_of, file, flattened, hard_link, symlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,3 +185,16 @@ def test_a_link_takes_all_names_of_an_inode(exclude: tuple[str, ...]) -> None:
         assert names == ["a/1", "b/1", "b/2"]
         assert [(change.action, change.saved) for change in planned.changes] == [("link", 4)]
         assert planned.source.size() - planned.result.size() == 4
+
+
+@pytest.mark.parametrize("spelling", ["link", "provider"])
+def test_the_name_by_which_a_library_is_found_is_not_removed(linked: list[Spec], spelling: str) -> None:
+    """A symlink that leads a needed name to its library is as good as the library."""
+    needed, other = linked[0], linked[1]
+    entries = [{**needed, "path": "usr/lib/libanswer.so.1"}, symlink("usr/lib/libanswer.so", "libanswer.so.1"), other]
+    path = "usr/lib/libanswer.so" if spelling == "link" else "usr/lib/libanswer.so.1"
+
+    planned, _ = propose(scene(*entries), [Greedy(path)], ())
+
+    assert path in planned.result
+    assert [kept.path for kept in planned.kept] == [path]
