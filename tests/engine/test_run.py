@@ -115,7 +115,7 @@ def test_the_image_comes_back_smaller_and_otherwise_the_same(
     assert slim["RootFS"]["Layers"] == [report["result"]["diff_id"]]
     assert len(source["RootFS"]["Layers"]) == 3
     assert slim["Config"]["Labels"]["slimmer.source"] == source_id
-    assert slim["Config"]["Labels"]["slimmer.rules"] == "strip,uv_cache"
+    assert slim["Config"]["Labels"]["slimmer.rules"] == "apt_cache,conda_pkgs,pip_cache,strip,tmp_files,uv_cache"
     assert {check["name"]: check["status"] for check in report["checks"]} == {
         "config": "passed", "numpy_linalg": "skipped", "torch_matmul": "skipped",
     }  # fmt: skip
