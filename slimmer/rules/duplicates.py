@@ -8,8 +8,8 @@ directory.
 What must be the same beside the bytes: mode, owner, group and extended attributes, none of them of the kernel's
 security; no setuid. Times may differ, and all names get the first one's, but for Python sources: a `.pyc` knows its
 source by the second. And two libraries of one process must stay two: the loader knows a library by its inode, so two
-copies with variables of their own would become one. Hence ELF objects are linked only between Python environments,
-where they lie at the same place: no process has two of those loaded.
+copies with variables of their own would become one. Hence libraries are linked only between Python environments,
+where they lie at the same place: no process has two of those loaded. Programs are, since each process runs one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from slimmer.elf.object import is_elf
+from slimmer.elf.object import ET_EXEC, is_elf, parse
+from slimmer.errors import ElfError
 from slimmer.layer import Kind
 from slimmer.metadata.deferred import Digests
 from slimmer.plan import Keep, Link, Turn
@@ -26,6 +27,7 @@ from slimmer.plan import Keep, Link, Turn
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
+    from slimmer.content import Content
     from slimmer.layer import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
@@ -42,6 +44,7 @@ _WRITTEN = re.compile(
     r".*\.(conf|cfg|ini|toml|ya?ml|env|properties|db|sqlite3?|log|lock|pid|state|dat)",
     re.DOTALL,
 )
+_PT_INTERP = 3
 _SECOND = 1_000_000_000
 
 
@@ -128,11 +131,23 @@ def _objection(names: list[str], inode: Inode, other_names: list[str], other: In
         and inode.mtime // _SECOND != other.mtime // _SECOND
     ):
         return "a Python source with another time: its .pyc would be out of date"
-    if inode.content is not None and is_elf(inode.content):
+    if inode.content is not None and _is_library(inode.content, (*names, *other_names)):
         places = {found[1] if (found := _PACKAGES.fullmatch(name)) else None for name in (*names, *other_names)}
         if len(places) > 1 or None in places:
             return "the loader would take two libraries with variables of their own for one"
     return None
+
+
+def _is_library(content: Content, names: Iterable[str]) -> bool:
+    """Say whether a process may load a file beside others: an ELF object that is no program, by headers and names."""
+    if not is_elf(content):
+        return False
+    try:
+        elf = parse(content)
+    except ElfError:
+        return True
+    is_program = elf.header.type == ET_EXEC or any(segment.type == _PT_INTERP for segment in elf.segments)
+    return not is_program or any(".so" in name.rpartition("/")[2] for name in names)
 
 
 rule = Duplicates()

@@ -33,7 +33,9 @@ _LINKS = re.compile(
     r"nvc|nvc\+\+|nvcc|nvlink|rustc|go|gccgo|ghc|ocamlopt|zig|ldc2|dmd|fpc|swiftc|emcc|dpcpp|hipcc)"
     r"(-\d[\d.]*)?"
 )
-_READ_AT_RUN_TIME = re.compile(r"lib(cudadevrt|cudart_static|nvptxcompiler_static|nvrtc.*_static|nvJitLink_static)\.a")
+_READ_AT_RUN_TIME = re.compile(
+    r"lib(cudadevrt|nvshmem_device|cudart_static|nvptxcompiler_static|nvrtc.*_static|nvJitLink_static)\.a"
+)
 
 
 class StaticArchives:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,8 @@ from handmade import Spec, data_of, file, flattened, hard_link
 from planning import plan_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from slimmer.plan import Plan
 
 DATA = b"words " * 1000
@@ -142,3 +145,24 @@ def test_an_excluded_file_is_linked_to_nothing() -> None:
     )
 
     assert linked(plan) == [["opt/b", "opt/c"]]
+
+
+def test_programs_may_be_one(tmp_path: Path) -> None:
+    """A process runs one program; under a library's name it is taken for a library."""
+    program = tmp_path / "program"
+    source = tmp_path / "program.c"
+    source.write_text("int main(void) { return 0; }")
+    subprocess.run(["gcc", "-o", program, source], check=True)
+    data = program.read_bytes()
+
+    plan = plan_for(
+        rule,
+        flattened(
+            [
+                file(path, data, mode=0o755)
+                for path in ("usr/bin/git", "usr/lib/git-core/git", "usr/lib/x.so.1", "usr/lib/y.so.1")
+            ]
+        ),
+    )
+
+    assert linked(plan) == [["usr/bin/git", "usr/lib/git-core/git"]]
