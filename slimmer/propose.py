@@ -56,7 +56,10 @@ def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> tupl
         if not lost:
             counts = after.objects, after.symbols, after.provided_by_process
             return planned, Links(*counts, before.unresolved, after.unresolved)
-        vetoes.update(_vetoes(lost, before, scene.rootfs, planned.result))
+        found = _vetoes(lost, before, scene.rootfs, planned.result)
+        if found.keys() <= vetoes.keys():
+            found = _link_vetoes(lost, scene.rootfs, planned.result)
+        vetoes.update(found)
     raise SlimmerError(f"/{lost[0][0]} would lose what it links to whatever is kept: {lost[0][1]}; please report this")
 
 
@@ -79,6 +82,13 @@ def _lost_names(binding: Binding, source: Rootfs, result: Rootfs) -> Iterator[st
             last = name.rpartition("/")[2]
             links = (path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result)
             yield from (path for path in links if path.rpartition("/")[2] == last and source.resolve(path) == provider)
+
+
+def _link_vetoes(lost: Sequence[tuple[str, str]], source: Rootfs, result: Rootfs) -> dict[str, str]:
+    """Give every symlink that is gone: a directory of libraries may have been reached through any of them."""
+    reason = f"linkage: /{lost[0][0]} needs {lost[0][1]}, which a symlink leads to"
+    gone = (path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result)
+    return dict.fromkeys(gone, reason)
 
 
 def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:

@@ -198,3 +198,20 @@ def test_the_name_by_which_a_library_is_found_is_not_removed(linked: list[Spec],
 
     assert path in planned.result
     assert [kept.path for kept in planned.kept] == [path]
+
+
+def test_a_symlink_to_a_directory_of_libraries_is_not_removed(compiled: Compile, tmp_path: Path) -> None:
+    """A runpath may lead through a link that no needed name tells."""
+    answer = compiled("answer").read_bytes()
+    user = compiled("needs_answer", libraries=(f"-L{tmp_path}", "-lanswer", "-Wl,-rpath,/opt/l")).read_bytes()
+    entries = [
+        file("srv/l/libanswer.so", answer),
+        symlink("opt/l", "/srv/l"),
+        symlink("opt/m", "/srv/m"),
+        file("app/x.so", user),
+    ]
+
+    planned, _ = propose(scene(*entries), [Greedy("opt/l")], ())
+
+    assert "opt/l" in planned.result
+    assert [kept.path for kept in planned.kept] == ["opt/l"]
