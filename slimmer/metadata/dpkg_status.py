@@ -69,9 +69,10 @@ class Package:
     def _provides(self) -> tuple[Alternative, ...]:
         return tuple(clause[0] for clause in clauses(self.fields.get("provides", "")))
 
-    def may_be(self, names: Collection[str]) -> bool:
-        """Say whether it has one of NAMES, or provides it."""
-        return self.name in names or any(provided.name in names for provided in self._provides)
+    @property
+    def names(self) -> set[str]:
+        """Its name and those that it provides."""
+        return {self.name, *(provided.name for provided in self._provides)}
 
     def satisfies(self, wanted: Alternative, by: Package) -> bool:
         """Say whether it is what the package BY wants."""

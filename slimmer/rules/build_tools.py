@@ -15,6 +15,7 @@ Only dpkg's packages go. What pip, conda or `make install` brought (the cmake an
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from slimmer.commands import commands, path_directories
@@ -26,12 +27,14 @@ from slimmer.metadata.dpkg_status import STATUS, installed, installed_for_others
 from slimmer.plan import Keep, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from slimmer.metadata.dpkg_relations import Clause
     from slimmer.metadata.dpkg_status import Package
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
+
+    _ByName = dict[str, list[Package]]
 
 _TOOL = re.compile(
     r"(gcc|g\+\+|cpp|gfortran|gobjc|gobjc\+\+|gdc|gnat|gccgo|clang|clang-tools|lld|llvm|binutils|make|cmake|cmake-data|ninja-build|meson|"
@@ -81,55 +84,55 @@ def _list_path(package: Package) -> str:
     return f"{INFO}/{package.list_name}.list"
 
 
+def _by_name(packages: Iterable[Package]) -> _ByName:
+    """Give packages by their names and those that they provide."""
+    found: _ByName = defaultdict(list)
+    for package in packages:
+        for name in package.names:
+            found[name].append(package)
+    return found
+
+
+def _satisfying(clause: Clause, by: Package, named: _ByName) -> set[Package]:
+    """Give the packages of NAMED that are what a clause of BY wants."""
+    return {package for wanted in clause for package in named.get(wanted.name, ()) if package.satisfies(wanted, by)}
+
+
 def _brought(tools: Iterable[Package], automatic: Iterable[Package]) -> set[Package]:
     """Give the packages that apt installed for others and that TOOLS lead to, through whatever relation."""
-    left = {package for package in automatic if not package.is_protected and not _INTERPRETER.fullmatch(package.name)}
+    named = _by_name(
+        package for package in automatic if not package.is_protected and not _INTERPRETER.fullmatch(package.name)
+    )
     found: set[Package] = set()
     pending = list(tools)
     while pending:
         by = pending.pop()
-        wanted = [alternative for clause in by.depends + by.recommends for alternative in clause]
-        names = {alternative.name for alternative in wanted}
-        for package in [package for package in left if package.may_be(names)]:
-            if any(package.satisfies(alternative, by) for alternative in wanted):
-                left.remove(package)
-                found.add(package)
-                pending.append(package)
+        for clause in by.depends + by.recommends:
+            new = _satisfying(clause, by, named) - found
+            found |= new
+            pending += new
     return found
 
 
-def _settled(packages: Iterable[Package], gone: set[Package], tools: set[Package]) -> dict[Package, str]:
+def _settled(packages: Collection[Package], gone: set[Package], tools: set[Package]) -> dict[Package, str]:
     """Take out of GONE what a package that stays needs, until none does; give each with its reason.
 
     What is only recommended or suggested keeps a dependency of tools, as apt would, but no tool.
     """
+    named = _by_name(packages)
     kept: dict[Package, str] = {}
     pending = [package for package in packages if package not in gone]
-    staying = set(pending)
     while pending:
         by = pending.pop()
-        needed = list(_providers(by, by.depends, staying, gone))
-        liked = [package for package in _providers(by, by.recommends, staying, gone) if package not in tools]
-        for package in (*needed, *liked):
-            if package in gone:
-                kept[package] = f"Debian package {by.name} needs {package.name}"
-                gone.remove(package)
-                staying.add(package)
-                pending.append(package)
+        for clause in by.depends + by.recommends:
+            found = _satisfying(clause, by, named)
+            if found <= gone:
+                back = found if clause in by.depends else found - tools
+                kept |= {package: f"Debian package {by.name} needs {package.name}" for package in back}
+                gone -= back
+                # In order: of two alternatives the second stays where the first does not yet.
+                pending += sorted(back, key=_list_path)
     return kept
-
-
-def _providers(by: Package, wanted: Iterable[Clause], staying: set[Package], gone: set[Package]) -> Iterator[Package]:
-    """Give the packages of GONE that satisfy what BY wants and nothing of STAYING does."""
-    for clause in wanted:
-        names = {alternative.name for alternative in clause}
-        would = [
-            package for package in gone if package.may_be(names) and any(package.satisfies(one, by) for one in clause)
-        ]
-        if would and not any(
-            package.may_be(names) and any(package.satisfies(one, by) for one in clause) for package in staying
-        ):
-            yield from would
 
 
 def _needed(scene: Scene, candidates: Iterable[Package], files: Files) -> Iterator[tuple[Package, str]]:
