@@ -20,6 +20,7 @@ from slimmer.plan import Remove, Replace
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from slimmer.layer import Inode
     from slimmer.metadata.dpkg_files import Files
     from slimmer.metadata.dpkg_status import Package
     from slimmer.rootfs import Rootfs
@@ -40,7 +41,9 @@ class Removal:
         self._names = {package.list_name: package for package in packages}
         self._files = files
         self._resolve = functools.cache(rootfs.resolve)
-        self._gone = self._paths()
+        self._gone = self._owned()
+        self._gone |= set(self._alternatives())
+        self._gone |= self._emptied()
 
     def objections(self) -> Iterator[tuple[Package, str]]:
         """Give each package that must stay for something that only its maintainer scripts could undo, and what."""
@@ -63,7 +66,7 @@ class Removal:
 
     def decisions(self) -> Iterator[Remove | Replace]:
         """Give what goes and what is rewritten."""
-        gone = self._gone | set(self._information()) | set(self._alternatives())
+        gone = self._gone | set(self._information())
         yield from (Remove(path, self._how(path)) for path in sorted(gone) if path.rpartition("/")[0] not in gone)
         yield from self._rewritten()
 
@@ -71,29 +74,36 @@ class Removal:
         owners = [owner for owner in self._files.by_path.get(path, []) if owner in self._names]
         return f"of Debian package {owners[0]}" if owners else "what dpkg and its programs note of the packages"
 
-    def _paths(self) -> set[str]:
-        """Give the files that nobody else owns, what Python compiled of them, and the directories that this empties."""
-        gone: set[str] = set()
-        directories: set[str] = set()
-        for name in self._names:
-            for path in self._files.listed.get(name, []):
-                inode = self._rootfs.get(path)
-                if inode is None or not all(owner in self._names for owner in self._files.by_path[path]):
-                    continue
-                if inode.kind is Kind.DIRECTORY:
-                    directories.add(path)
-                elif "/" in path:  # a merged /usr has links there, which packages list as directories
-                    gone.add(path)
+    def _alone(self) -> Iterator[tuple[str, Inode]]:
+        """Give what nobody else owns."""
+        for path in sorted({path for name in self._names for path in self._files.listed.get(name, [])}):
+            inode = self._rootfs.get(path)
+            if inode is not None and all(owner in self._names for owner in self._files.by_path[path]):
+                yield path, inode
+
+    def _owned(self) -> set[str]:
+        """Give the files that nobody else owns, and what Python compiled of them."""
+        # A merged /usr has links at the top, which packages list as directories.
+        gone = {path for path, inode in self._alone() if inode.kind is not Kind.DIRECTORY and "/" in path}
         for path in [path for path in gone if path.endswith(".py")]:
             directory, _, name = path.rpartition("/")
             compiled = re.compile(re.escape(name.removesuffix(".py")) + r"\.[\w-]+(\.opt-\d)?\.pyc")
             cache = f"{directory}/__pycache__"
             gone |= {f"{cache}/{found}" for found in self._rootfs.children(cache) if compiled.fullmatch(found)}
-            directories.add(cache)
-        for path in sorted(
-            directories & {path for path, _ in self._rootfs.entries()}, key=lambda path: -path.count("/")
-        ):
+        return gone
+
+    def _emptied(self) -> set[str]:
+        """Give the directories that nobody else owns and that are empty without what goes, and links to those."""
+        alone = dict(self._alone())
+        caches = {path.rpartition("/")[0] for path in self._gone if path.endswith(".pyc")}
+        directories = caches | {path for path, inode in alone.items() if inode.kind is Kind.DIRECTORY}
+        gone = set(self._gone)
+        for path in sorted(directories, key=lambda path: (-path.count("/"), path)):
             if all(f"{path}/{name}" in gone for name in self._rootfs.children(path)):
+                gone.add(path)
+        for path in (path for path in alone if "/" not in path and path not in directories):
+            target = self._resolve(path)
+            if target and all(f"{target}/{name}" in gone for name in self._rootfs.children(target)):
                 gone.add(path)
         return gone
 

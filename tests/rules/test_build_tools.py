@@ -312,3 +312,18 @@ def test_leaves_alone_what_dpkg_did_not_install(entries: list[Spec]) -> None:
     plan = plan_for(rule, flattened(entries))
 
     assert (gone(plan), plan.kept) == ([], ())
+
+
+@pytest.mark.parametrize(
+    ("more", "stays"), [([], False), ([file("usr/lib32/own.so")], True)], ids=["empty", "not empty"]
+)
+def test_a_link_of_a_merged_usr_goes_with_its_directory(more: list[Spec], *, stays: bool) -> None:
+    """Packages list /lib32 as their directory; where it is a link it stays as long as something lies there."""
+    plan = (
+        toolchain()
+        .package("gcc-multilib", "lib32/x.o")
+        .plan(symlink("lib32", "usr/lib32"), directory("usr/lib32"), file("usr/lib32/x.o"), *more)
+    )
+
+    assert "usr/lib32/x.o" not in plan.result
+    assert ("lib32" in plan.result, "usr/lib32" in plan.result) == (stays, True)  # dpkg knows of no usr/lib32
