@@ -66,29 +66,33 @@ def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> tupl
 def _vetoes(lost: Sequence[tuple[str, str]], before: Linkage, source: Rootfs, result: Rootfs) -> dict[str, str]:
     """Give the paths that must stay as they are: the objects that lost something, and what they lost it with."""
     found: dict[str, str] = {}
+    links = _gone_links(source, result)
     for path, sentence in lost:
         binding = before.bindings[path]
         providers = {*binding.needed.values(), *binding.bound, *binding.provided}
         gone = (provider for provider in providers if provider is not None and provider not in result)
-        for place in (path, *gone, *_lost_names(binding, source, result)):
+        for place in (path, *gone, *_lost_names(binding, links, source, result)):
             found.setdefault(place, f"linkage: /{path} needs {sentence}")
     return found
 
 
-def _lost_names(binding: Binding, source: Rootfs, result: Rootfs) -> Iterator[str]:
-    """Give the symlinks that are gone by which an object found a library that may be there all the same."""
+def _lost_names(binding: Binding, links: Sequence[str], source: Rootfs, result: Rootfs) -> Iterator[str]:
+    """Give those of LINKS, which are gone, by which an object found a library that may be there all the same."""
     for name, provider in binding.needed.items():
         if provider is not None and provider in result:
             last = name.rpartition("/")[2]
-            links = (path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result)
             yield from (path for path in links if path.rpartition("/")[2] == last and source.resolve(path) == provider)
+
+
+def _gone_links(source: Rootfs, result: Rootfs) -> list[str]:
+    return [path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result]
 
 
 def _link_vetoes(lost: Sequence[tuple[str, str]], source: Rootfs, result: Rootfs) -> dict[str, str]:
     """Give every symlink that is gone: a directory of libraries may have been reached through any of them."""
-    reason = f"linkage: /{lost[0][0]} needs {lost[0][1]}, which a symlink leads to"
-    gone = (path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result)
-    return dict.fromkeys(gone, reason)
+    return dict.fromkeys(
+        _gone_links(source, result), f"linkage: /{lost[0][0]} needs {lost[0][1]}, which a symlink leads to"
+    )
 
 
 def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:
