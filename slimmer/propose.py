@@ -34,16 +34,26 @@ class Links:
     unresolved_after: tuple[Unresolved, ...]
 
 
-def propose(scene: Scene, rules: Sequence[Rule], exclude: Sequence[str]) -> tuple[Plan, Links]:
+def linked(scene: Scene) -> Linkage:
+    """Give what the objects of an image bind to."""
+    with scene.progress.stage("linking", None, "object") as stage:
+        linkage = link(scene.rootfs, scene.config.env)
+        stage.advance(linkage.objects)
+    return linkage
+
+
+def propose(
+    scene: Scene, rules: Sequence[Rule], exclude: Sequence[str], linkage: Linkage | None = None
+) -> tuple[Plan, Links]:
     """Ask every rule and give what its decisions add up to, and what the objects of the result bind to.
+
+    LINKAGE is of the scene, where it is known already.
 
     EXCLUDE are globs over absolute paths; `*` matches `/` too, and a directory stands for all that is below it.
     Whatever takes a library or a symbol from an object that had it before is vetoed, and the rules are asked again.
     """
     env = scene.config.env
-    with scene.progress.stage("linking", None, "object") as stage:
-        before = link(scene.rootfs, env)
-        stage.advance(before.objects)
+    before = linkage or linked(scene)
     vetoes: dict[str, str] = {}
 
     def veto(path: str) -> str | None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimmer import rules, transports
-from slimmer.elf.linkage import link
 from slimmer.plan import Scene
-from slimmer.propose import propose
+from slimmer.propose import linked, propose
 from slimmer.reading import opened
 from slimmer.session import Session
 from slimmer.settings import Settings
@@ -39,9 +38,7 @@ def survey(reference: str, platform: Platform | None, progress: Progress) -> tup
     with Session(progress, platform) as session:
         image = opened(transports.source(reference, session), session)
         scene = Scene(image.rootfs, image.image.config, Settings(), progress)
-        with progress.stage("linking", None, "object") as stage:
-            linkage = link(scene.rootfs, scene.config.env)
-            stage.advance(linkage.objects)
+        linkage = linked(scene)
         for rule in rules.discover():
             planned, _ = propose(scene, [rule], (), linkage)
             files = sum(change.files for change in planned.changes)
