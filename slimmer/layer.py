@@ -11,7 +11,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.errors import SourceError
@@ -23,6 +23,10 @@ BLOCK = 512
 END_OF_ARCHIVE = 2 * BLOCK
 _XATTR = "SCHILY.xattr."
 _NANOSECONDS = 1_000_000_000
+_MAX_HEADER = 1 << 20  # as Go's archive/tar, which engines read layers with
+_MAY_NOT_BE_EMPTY = ("path", "linkpath", "size", "uid", "gid", "mtime")
+_NO_DEVICE = (0, 0)
+_PATH_MAX = 4095  # path_resolution(7); no engine can extract more, and every path is kept whole here
 
 
 class Kind(Enum):
@@ -51,7 +55,7 @@ class Inode:
     mtime: int = 0
     content: Content | None = None
     target: str = ""
-    device: tuple[int, int] = (0, 0)
+    device: tuple[int, int] = _NO_DEVICE
     xattrs: Mapping[str, bytes] | None = None
 
     @property
@@ -64,11 +68,32 @@ class Inode:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a layer: a path and its inode, or the path of the file it is a hard link to."""
+    """One entry of a layer: a path and its inode, or a hard link to `link_to` with what the entry says of the inode."""
 
     path: str
-    inode: Inode | None
-    link_to: str = ""
+    inode: Inode
+    link_to: str | None = None
+
+
+class _NoGlobals(dict[str, str]):
+    """Global PAX headers, which engines pass over: `git archive` writes one, with nothing but a comment."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        """Forget what a global header says."""
+
+
+class _Headers:
+    """A layer's tar as tarfile reads it: headers only, so that none may claim to be as long as the layer."""
+
+    def __init__(self, content: Content) -> None:
+        self._stream = content.open()
+        self.seek = self._stream.seek
+        self.tell = self._stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)
 
 
 def read_layer(content: Content, name: str) -> Iterator[Entry]:
@@ -78,17 +103,20 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
     SourceError, with NAME of the layer, for what is no tar, for a path that climbs out of the root and for types that
     no layer may hold.
     """
+    if not content.size:
+        return  # as for the engine, a layer without entries
     try:
-        stream = content.open()
+        stream = _Headers(content)
         with tarfile.open(
-            fileobj=stream, mode="r:", errorlevel=2, encoding="utf-8", errors="surrogateescape"
+            fileobj=cast("IO[bytes]", stream), mode="r:", errorlevel=2, encoding="utf-8",
+            errors="surrogateescape", pax_headers=_NoGlobals(),
         ) as tar:  # fmt: skip
             while member := tar.next():
                 tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
                 yield _entry(member, content, name)
                 stream.seek(tar.offset)  # or it reads a byte before the next header, which opens that file
-            # tarfile takes a header that it cannot read for the end.
-            if any(content.read_at(tar.offset, BLOCK)):
+            # tarfile takes a header that it cannot read for the end, and a single block of zeros too.
+            if any(content.read_at(tar.offset, END_OF_ARCHIVE)):
                 raise tarfile.ReadError(f"bad header at byte {tar.offset}")
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise SourceError(
@@ -98,17 +126,26 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
 
 def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
     path = normal_path(member.name, layer)
+    if empty := [key for key in _MAY_NOT_BE_EMPTY if member.pax_headers.get(key) == ""]:
+        raise SourceError(f"layer {layer} gives {path!r} an empty PAX record {empty[0]}")
     if member.islnk():
-        return Entry(path, None, normal_path(member.linkname, layer))
+        return Entry(path, _inode(member, Kind.FILE, None, path, layer), normal_path(member.linkname, layer))
     if member.isreg():
-        kind = Kind.FILE
+        kind, data = Kind.FILE, _file_content(member, content, path, layer)
     else:
+        data = None
         try:
             kind = Kind(member.type)
         except ValueError:
             raise SourceError(
                 f"layer {layer} holds {path!r} of tar type {member.type!r}, which no container image may hold"
             ) from None
+    if kind is Kind.SYMLINK and (not member.linkname or "\0" in member.linkname):
+        raise SourceError(f"layer {layer} holds {path!r} as a symlink to {member.linkname!r}, which is no path")
+    return Entry(path, _inode(member, kind, data, path, layer))
+
+
+def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str, layer: str) -> Inode:
     xattrs = {
         key.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
         for key, value in member.pax_headers.items()
@@ -116,28 +153,45 @@ def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
     }
     if any(not key.isprintable() for key in xattrs):
         raise SourceError(f"layer {layer} gives {path!r} an extended attribute whose name is not text")
-    inode = Inode(
+    return Inode(
         kind=kind,
         mode=member.mode & 0o7777,
-        uid=member.uid,
-        gid=member.gid,
+        uid=_owner(member.uid),
+        gid=_owner(member.gid),
         mtime=_nanoseconds(member, path, layer),
-        content=_file_content(member, content, path, layer) if kind is Kind.FILE else None,
+        content=data,
         target=member.linkname if kind is Kind.SYMLINK else "",
-        device=(member.devmajor, member.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else (0, 0),
+        device=(member.devmajor, member.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else _NO_DEVICE,
         xattrs=xattrs or None,
     )
-    return Entry(path, inode)
+
+
+def _owner(number: int) -> int:
+    """Give the owner that Linux makes of a number: its last 32 bits, and root of the one that means no change."""
+    number &= 0xFFFFFFFF
+    return 0 if number == 0xFFFFFFFF else number
 
 
 def normal_path(name: str, layer: str) -> str:
-    """Give NAME as a path below the root: absolute names and `./x` are usual, `..` is refused with SourceError."""
-    parts = [part for part in name.split("/") if part not in {"", "."}]
-    if ".." in parts:
+    """Give NAME as a path below the root: absolute names and `./x` are usual, `..` above the root is refused."""
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            if not parts:
+                raise SourceError(
+                    f"layer {layer} holds {name!r}, which climbs out of the root; an image like this is not slimmed"
+                )
+            parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    path = "/".join(parts)
+    if "\0" in name:
+        raise SourceError(f"layer {layer} holds {name!r}, which is no path")
+    if len(path) > _PATH_MAX // 4 and (length := len(path.encode("utf-8", "surrogateescape"))) > _PATH_MAX:
         raise SourceError(
-            f"layer {layer} holds {name!r}, which climbs out of the root; an image like this is not slimmed"
+            f"layer {layer} holds {path[:40]!r}…, a path of {length:,} bytes, where Linux takes {_PATH_MAX:,}"
         )
-    return "/".join(parts)
+    return path
 
 
 def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
@@ -156,9 +210,10 @@ def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
 def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: str) -> Content:
     start = member.offset_data
     sparse: list[tuple[int, int]] | None = getattr(member, "sparse", None)  # set for GNU and for PAX sparse files
+    stored = member.size if sparse is None else sum(length for _, length in sparse)
+    if not 0 <= stored <= content.size - start:
+        raise SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
     if sparse is None:
-        if start + member.size > content.size:
-            raise SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
         return content.slice(start, start + member.size)
     pieces: list[Piece] = []
     position = 0

@@ -1,23 +1,25 @@
 """The root file system that an image's layers add up to, without extracting anything.
 
-Layers are applied oldest first, and a hard link is bound to its file within the layer that makes it, at that moment.
-Both matter: a later layer may replace or delete the path that a link was made to, and the link must keep the old
-content.
+Layers are applied oldest first, each extracted by itself, so that a hard link is bound to its file within the layer
+that makes it. Both matter: a later layer may replace or delete the path that a link was made to, and the link must keep
+the old content.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slimmer.errors import SourceError
-from slimmer.layer import Entry, Inode, Kind
+from slimmer.changeset import WHITEOUT, Directory, extract, is_whiteout
+from slimmer.layer import Inode, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
-_AUFS_OWN = ".wh..wh."
+    from slimmer.layer import Entry
+
+_UNNAMED = Inode(Kind.DIRECTORY, 0o755)
+"""A directory that the newest layer with something in it does not name. The engine makes it, with the time of that
+moment, which is no part of the image."""
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 
 
@@ -122,151 +124,55 @@ class Rootfs:
         return Rootfs({path: new[id(inode)] for path, inode in self._inodes.items()})
 
 
-class _Node:
-    """A path while layers are being applied."""
-
-    __slots__ = ("children", "inode")
-
-    def __init__(self, inode: Inode | None) -> None:
-        self.inode = inode
-        self.children: dict[str, _Node] = {}
-
-    @property
-    def is_directory(self) -> bool:
-        return self.inode is None or self.inode.kind is Kind.DIRECTORY
-
-
 def flatten(layers: Iterable[tuple[str, Iterable[Entry]]]) -> Rootfs:
     """Give the root that LAYERS add up to: pairs of a name for messages and the entries, oldest layer first.
 
-    As the engine's union of the layers shows it (OCI image specification, layer.md). Raises SourceError for a hard link
-    whose target neither its own layer nor an older one has.
+    As a container of the engine shows it. Raises SourceError for a layer that cannot be: see `changeset.extract`.
     """
-    root = _Node(None)
+    root = Directory(None)
     for name, entries in layers:
-        _apply(root, name, list(entries))
+        newer = extract(name, entries, root)
+        if newer.inode is not None:
+            root.inode = newer.inode
+        _lay_over(root, newer)
     return Rootfs(_walk(root))
 
 
-def _apply(root: _Node, layer: str, entries: list[Entry]) -> None:
-    # A whiteout hides what older layers hold and nothing of its own layer, wherever in the tar it stands.
-    for entry in entries:
-        parent, _, name = entry.path.rpartition("/")
-        if name == OPAQUE:
-            _clear(root, parent)
-        elif name.startswith(WHITEOUT) and not name.startswith(_AUFS_OWN):
-            _remove(root, parent, name.removeprefix(WHITEOUT))
-    own: dict[str, Inode] = {}
-    late: list[Entry] = []
-    for entry in entries:
-        if any(part.startswith(WHITEOUT) for part in entry.path.split("/")):
-            continue
-        if entry.inode is not None:
-            inode = entry.inode
-        elif (target := own.get(_through(own, entry.link_to))) is not None:
-            inode = target
-        else:
-            late.append(entry)
-            continue
-        path = _through(own, entry.path)
-        own[path] = inode
-        _place(root, path, inode)
-    for entry in late:
-        link_to = _through(own, entry.link_to)
-        inode_or_none = own.get(link_to) or _inode_at(root, link_to)
-        if inode_or_none is None or inode_or_none.kind is Kind.DIRECTORY:
-            raise SourceError(
-                f"layer {layer} holds {entry.path!r} as a hard link to {entry.link_to!r}, "
-                "which is no file of the image; the image is damaged, build or pull it again"
-            )
-        path = _through(own, entry.path)
-        own[path] = inode_or_none
-        _place(root, path, inode_or_none)
-
-
-def _through(own: Mapping[str, Inode], path: str) -> str:
-    """Give PATH with every symlink among its parents followed that its own layer made, as extracting it does.
-
-    An older layer's symlink is another matter: the engine extracts each layer by itself, so there a directory takes its
-    place.
-    """
-    for _ in range(_MAX_SYMLINKS):
-        parts = path.split("/")
-        for count in range(1, len(parts)):
-            inode = own.get("/".join(parts[:count]))
-            if inode is not None and inode.kind is Kind.SYMLINK:
-                base = [] if inode.target.startswith("/") else parts[: count - 1]
-                path = _joined([*base, *inode.target.split("/"), *parts[count:]])
-                break
-        else:
-            return path
-    return path
-
-
-def _joined(parts: Iterable[str]) -> str:
-    done: list[str] = []
-    for part in parts:
-        if part == "..":
-            done = done[:-1]
-        elif part not in {"", "."}:
-            done.append(part)
-    return "/".join(done)
-
-
-def _find(root: _Node, path: str) -> _Node | None:
-    node = root
-    for part in filter(None, path.split("/")):
-        child = node.children.get(part)
-        if child is None:
-            return None
-        node = child
-    return node
-
-
-def _inode_at(root: _Node, path: str) -> Inode | None:
-    node = _find(root, path)
-    return node.inode if node is not None else None
-
-
-def _clear(root: _Node, path: str) -> None:
-    node = _find(root, path)
-    if node is not None:
-        node.children = {}
-
-
-def _remove(root: _Node, parent: str, name: str) -> None:
-    node = _find(root, parent)
-    if node is not None:
-        node.children.pop(name, None)
-
-
-def _place(root: _Node, path: str, inode: Inode) -> None:
-    if not path:
-        root.inode = inode
-        return
-    node = root
-    *parents, name = path.split("/")
-    for part in parents:
-        child = node.children.get(part)
-        if child is None or not child.is_directory:
-            # A parent that no layer names: the engine makes it (moby's archive.go), and it hides what stood there.
-            child = node.children[part] = _Node(None)
-        node = child
-    existing = node.children.get(name)
-    if existing is not None and existing.is_directory and inode.kind is Kind.DIRECTORY:
-        existing.inode = inode
-    else:
-        node.children[name] = _Node(inode)
-
-
-def _walk(root: _Node) -> dict[str, Inode]:
-    inodes: dict[str, Inode] = {}
-    # A stack of its own: paths may be deeper than Python's.
-    pending: list[tuple[str, _Node]] = [("", root)]
+def _lay_over(older: Directory, newer: Directory) -> None:
+    """Change OLDER into what overlayfs shows of NEWER over it."""
+    # That a layer's root is opaque, overlayfs does not look at: both are mounted as the root, whatever it bears.
+    pending = [(older, newer)]
     while pending:
-        path, node = pending.pop()
-        if path or node.inode is not None:
-            inodes[path] = node.inode or Inode(Kind.DIRECTORY, 0o755)
-        prefix = f"{path}/" if path else ""
-        pending.extend((prefix + name, node.children[name]) for name in sorted(node.children, reverse=True))
+        below, above = pending.pop()
+        for name, child in above.children.items():
+            if is_whiteout(child):
+                below.children.pop(name, None)
+            elif isinstance(child, Inode):
+                below.children[name] = child
+            elif not name.startswith(WHITEOUT):  # or it is aufs's own, kept for its hard links only
+                under = below.children.get(name)
+                if not isinstance(under, Directory):
+                    under = below.children[name] = Directory(None)
+                # The newest layer's, also where it names none: the one that the engine made hides the older.
+                under.inode = child.inode
+                if child.is_opaque:
+                    under.children = {}
+                pending.append((under, child))
+
+
+def _walk(root: Directory) -> dict[str, Inode]:
+    inodes: dict[str, Inode] = {}
+    if root.inode is not None:
+        inodes[""] = root.inode
+    # A stack of its own: paths may be deeper than Python's.
+    pending: list[tuple[str, Directory | Inode]] = [
+        (name, root.children[name]) for name in sorted(root.children, reverse=True)
+    ]
+    while pending:
+        path, child = pending.pop()
+        if isinstance(child, Inode):
+            inodes[path] = child
+            continue
+        inodes[path] = child.inode or _UNNAMED
+        pending.extend((f"{path}/{name}", child.children[name]) for name in sorted(child.children, reverse=True))
     return inodes

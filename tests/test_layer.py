@@ -166,7 +166,7 @@ def test_names_of_the_root_are_one() -> None:
 def test_a_hard_link_carries_the_capabilities_of_its_file() -> None:
     """The engine sets the owner of every name, which makes the kernel drop capabilities; the record restores them."""
     capability = {"SCHILY.xattr.security.capability": "\x01\x00\x00\x02"}
-    _, members = written(file("a", b"1", pax=capability), hard_link("b", "a"))
+    _, members = written(file("a", b"1", pax=capability), {**hard_link("b", "a"), "pax": capability})
 
     assert members["b"].islnk()
     assert members["b"].pax_headers == members["a"].pax_headers == capability

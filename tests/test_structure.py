@@ -23,8 +23,9 @@ ORDER = [
     ["elf", "dependents"],
     ["commands", "users"],
     ["rootfs"],
+    ["changeset"],
     ["layer", "image", "reference", "platforms"],
-    ["content", "rawjson", "interrupts", "progress", "settings"],
+    ["content", "rawjson", "interrupts", "progress", "settings", "source_date"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

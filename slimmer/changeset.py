@@ -1,0 +1,241 @@
+"""What one layer changes, as a tree of its own: what the engine's directory for the layer holds once it is extracted.
+
+The engine extracts each layer by itself and leaves it to overlayfs to add them up (moby's archive.Unpack, with
+whiteouts turned into overlayfs's). So a layer knows its own symlinks and no older ones, and a directory that it puts
+something into and does not name is made anew. Where the engine refuses a layer that says plainly what it means, it is
+read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slimmer.errors import SourceError
+from slimmer.layer import Inode, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from slimmer.layer import Entry
+
+WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_AUFS_OWN = ".wh..wh."
+_OVERLAY_OWN = "trusted.overlay."
+_CAPABILITY = "security.capability"
+_MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
+_HIDDEN = Inode(Kind.CHARACTER, 0)
+
+
+class Directory:
+    """A directory while layers are added up. Everything else in one is its Inode."""
+
+    __slots__ = ("children", "inode", "is_opaque")
+
+    def __init__(self, inode: Inode | None) -> None:
+        self.inode = inode
+        """None for a directory that the layer does not name."""
+        self.children: dict[str, Directory | Inode] = {}
+        self.is_opaque = False
+        """Whether it hides what older layers have in it."""
+
+
+def is_whiteout(child: Directory | Inode) -> bool:
+    """Say whether this hides what older layers have there: to overlayfs, every character device 0/0."""
+    return isinstance(child, Inode) and child.kind is Kind.CHARACTER and child.device == (0, 0)
+
+
+def extract(layer: str, entries: Iterable[Entry], older: Directory) -> Directory:
+    """Give the tree of a layer, called LAYER in messages; OLDER is what the layers below add up to, and stays.
+
+    Raises SourceError for a hard link whose target neither the layer nor an older one has, for what lies below a file
+    or a loop of symlinks, and for overlayfs's own marks that would need the rest of an overlay to be understood.
+    """
+    extraction = _Extraction(layer)
+    early = [entry for entry in entries if not extraction.add(entry)]
+    for entry in early:
+        extraction.link_early(entry, older)
+    return extraction.root
+
+
+class _NoWayError(Exception):
+    """A path does not lead to a directory."""
+
+
+class _Extraction:
+    def __init__(self, layer: str) -> None:
+        self.root = Directory(None)
+        self._layer = layer
+        # Where the names of a hard-linked inode are, for as long as its metadata may change. The inode is held, since
+        # another could get its id.
+        self._places: dict[int, tuple[Inode, list[tuple[Directory, str]]]] = {}
+
+    def add(self, entry: Entry) -> bool:
+        """Add an entry; say False for a hard link whose target is not there yet."""
+        parent, _, name = entry.path.rpartition("/")
+        if entry.link_to is not None:
+            return self._link(entry, entry.link_to)
+        if name == _OPAQUE:
+            self._enter(parent, entry).is_opaque = True
+        elif name.startswith(WHITEOUT):
+            self._hide(parent, name.removeprefix(WHITEOUT), entry)
+        elif name:
+            self._put(self._enter(parent, entry), name, entry)
+        elif entry.inode.kind is Kind.DIRECTORY:
+            self.root.inode = entry.inode
+        # Any other entry without a name has no place: the engine passes it over.
+        return True
+
+    def _hide(self, parent: str, name: str, entry: Entry) -> None:
+        if name in {"", ".", ".."}:
+            raise SourceError(f"layer {self._layer} holds {entry.path!r}, a whiteout that names nothing")
+        # A whiteout hides what older layers hold and nothing of its own layer, wherever in the tar it stands. One
+        # of aufs's own files, as `.wh..wh.aufs`, is the whiteout of a name that no file has.
+        self._enter(parent, entry).children.setdefault(name, _HIDDEN)
+
+    def _put(self, directory: Directory, name: str, entry: Entry) -> None:
+        inode, is_opaque = self._unmarked(entry)
+        existing = directory.children.get(name)
+        if inode.kind is not Kind.DIRECTORY:
+            directory.children[name] = inode
+        elif isinstance(existing, Directory):
+            existing.inode = inode
+            existing.is_opaque |= is_opaque
+        else:
+            # Also in place of a whiteout, which is then gone: such a directory shows what older layers have in it. The
+            # specification means another thing; engines with overlayfs do this.
+            made = directory.children[name] = Directory(inode)
+            made.is_opaque = is_opaque
+
+    def _unmarked(self, entry: Entry) -> tuple[Inode, bool]:
+        """Give the entry's inode without overlayfs's own attributes, and whether they call it opaque."""
+        inode = entry.inode
+        own = {key: value for key, value in (inode.xattrs or {}).items() if key.startswith(_OVERLAY_OWN)}
+        if not own:
+            return inode, False
+        is_opaque = own.get(f"{_OVERLAY_OWN}opaque") == b"y"
+        for mark in ("redirect", "metacopy", "whiteout"):
+            if f"{_OVERLAY_OWN}{mark}" in own:
+                raise SourceError(
+                    f"layer {self._layer} marks {entry.path!r} with {_OVERLAY_OWN}{mark}, which means something in the "
+                    "overlay only that it was copied from; build the image again"
+                )
+        others = {key: value for key, value in (inode.xattrs or {}).items() if key not in own}
+        return replace(inode, xattrs=others or None), is_opaque
+
+    def _link(self, entry: Entry, link_to: str) -> bool:
+        directory, name, target = _look_up(self.root, link_to)
+        if isinstance(target, Directory):
+            raise self._no_file(entry)
+        if target is None:
+            return False
+        places = self._places.setdefault(id(target), (target, [(directory, name)]))[1]
+        parent, _, own_name = entry.path.rpartition("/")
+        into = self._enter(parent, entry)
+        into.children[own_name] = target
+        places.append((into, own_name))
+        linked = _relinked(target, entry.inode)
+        if linked is not target:
+            del self._places[id(target)]
+            self._places[id(linked)] = (linked, places)
+            for holder, held_name in places:
+                if holder.children.get(held_name) is target:
+                    holder.children[held_name] = linked
+        return True
+
+    def link_early(self, entry: Entry, older: Directory) -> None:
+        """Add a hard link that came before its target, or whose target an older layer has; the engine refuses both."""
+        link_to = entry.link_to or ""
+        target = _look_up(self.root, link_to)[2]
+        if target is None or is_whiteout(target):
+            target = _look_up(older, link_to)[2]
+        if target is None or isinstance(target, Directory):
+            raise self._no_file(entry)
+        parent, _, name = entry.path.rpartition("/")
+        self._enter(parent, entry).children[name] = target
+
+    def _no_file(self, entry: Entry) -> SourceError:
+        return SourceError(
+            f"layer {self._layer} holds {entry.path!r} as a hard link to {entry.link_to!r}, "
+            "which is no file of the image; the image is damaged, build or pull it again"
+        )
+
+    def _enter(self, path: str, entry: Entry) -> Directory:
+        """Give the directory at PATH, made with its parents where there is none."""
+        try:
+            return _descend(self.root, path, make=True)
+        except _NoWayError as error:
+            raise SourceError(
+                f"layer {self._layer} holds {entry.path!r}, {error}; the image is damaged, build or pull it again"
+            ) from None
+
+
+def _relinked(target: Inode, link: Inode) -> Inode:
+    """Give TARGET with what the engine sets on it once more as it makes a link: owner, attributes, mode and time.
+
+    The kernel drops capabilities when an owner is set, so those count that the link's own entry bears. A symlink has no
+    mode, and the engine leaves its time.
+    """
+    kept = {key: value for key, value in (target.xattrs or {}).items() if key != _CAPABILITY}
+    xattrs = {**kept, **(link.xattrs or {})} or None
+    is_symlink = target.kind is Kind.SYMLINK
+    mode = target.mode if is_symlink else link.mode
+    mtime = target.mtime if is_symlink else link.mtime
+    new = (mode, link.uid, link.gid, mtime, xattrs)
+    if new == (target.mode, target.uid, target.gid, target.mtime, target.xattrs):
+        return target
+    return replace(target, mode=mode, uid=link.uid, gid=link.gid, mtime=mtime, xattrs=xattrs)
+
+
+def _look_up(root: Directory, path: str) -> tuple[Directory, str, Directory | Inode | None]:
+    """Give the directory that holds PATH, its name there, and what it is; symlinks are followed but for the last."""
+    parent, _, name = path.rpartition("/")
+    if not path:
+        return root, "", root
+    try:
+        directory = _descend(root, parent, make=False)
+    except _NoWayError:
+        return root, "", None
+    return directory, name, directory.children.get(name)
+
+
+def _descend(root: Directory, path: str, *, make: bool) -> Directory:
+    """Follow PATH from directory to directory as the kernel does, with every symlink of this tree."""
+    pending = path.split("/")[::-1]
+    above: list[Directory] = []
+    directory = root
+    followed = 0
+    while pending:
+        part = pending.pop()
+        if part in {"", "."}:
+            continue
+        if part == "..":
+            directory = above.pop() if above else root
+            continue
+        child = directory.children.get(part)
+        if isinstance(child, Inode) and child.kind is Kind.SYMLINK:
+            followed += 1
+            if followed > _MAX_SYMLINKS:
+                raise _NoWayError("which lies below a loop of symlinks")
+            if child.target.startswith("/"):
+                above, directory = [], root
+            pending.extend(child.target.split("/")[::-1])
+            continue
+        if not isinstance(child, Directory):
+            child = _made(directory, part, child, make=make)
+        above.append(directory)
+        directory = child
+    return directory
+
+
+def _made(parent: Directory, name: str, existing: Inode | None, *, make: bool) -> Directory:
+    if not make:
+        raise _NoWayError
+    if existing is not None and not is_whiteout(existing):
+        raise _NoWayError(f"which lies below {name!r}, which is no directory")
+    if name.startswith(WHITEOUT) and not name.startswith(_AUFS_OWN):
+        raise _NoWayError(f"which lies below {name!r}, a whiteout")
+    made = parent.children[name] = Directory(None)
+    made.is_opaque = existing is not None
+    return made
