@@ -1,0 +1,72 @@
+"""Flattening compared with the engine's own merged view, on images made at random.
+
+25 images, always the same, unless SLIMMER_RANDOM_IMAGES says how many others to try.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+
+from slimmer.content import Content
+from slimmer.errors import SourceError
+from slimmer.layer import layer_chunks, read_layer
+from slimmer.rootfs import flatten
+
+from handmade import make_tar
+from merged import differences, expected_view, of_the_result, shown
+from random_images import images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docker_cli import Docker
+    from handmade import Spec
+    from merged import Facts
+
+pytestmark = pytest.mark.engine
+
+HOW_MANY = os.environ.get("SLIMMER_RANDOM_IMAGES")
+
+
+def shown_or_refused(docker: Docker, layers: list[bytes], directory: Path) -> dict[str, Facts] | None:
+    """Give what the engine shows of an image, None when it refuses it."""
+    try:
+        return shown(docker, layers, directory)
+    except AssertionError as error:
+        if "Error processing tar file" not in str(error):
+            raise
+        return None
+
+
+@settings(
+    max_examples=int(HOW_MANY or 25),
+    derandomize=HOW_MANY is None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(image=images)
+def test_a_random_image_is_what_the_engine_shows(docker: Docker, tmp_path: Path, image: list[list[Spec]]) -> None:
+    """What the engine shows of the layers, slimmer's root says and the engine shows again of slimmer's one layer."""
+    layers = [make_tar(*entries) for entries in image]
+    original = shown_or_refused(docker, layers, tmp_path)
+    try:
+        rootfs = flatten(
+            (f"layer {number}", read_layer(Content.of(tar), f"layer {number}")) for number, tar in enumerate(layers)
+        )
+    except SourceError:
+        event("refused by slimmer")
+        assert original is None
+        return
+    if original is None:
+        event("refused by the engine, read by slimmer")
+        return
+    event("compared")
+    assert not differences(original, expected_view(rootfs, original))
+
+    again = shown(docker, [b"".join(layer_chunks(rootfs.entries()))], tmp_path)
+
+    assert not differences(of_the_result(original), again)
