@@ -20,6 +20,14 @@ Digest = str
 """`sha256:` and 64 hexadecimal digits (OCI image specification, descriptor.md)."""
 
 
+_CHANGED = ("rootfs", "history", "created", "config")
+_MAX_DIGITS = 4300  # of what Python makes an integer: sys.int_info
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
 def digest(data: bytes) -> Digest:
     """Give the digest of DATA."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
@@ -36,29 +44,47 @@ class Config:
         """Give the configuration that RAW encodes; raise SourceError, naming the image, when it is not one."""
         config = cls(raw)
         try:
-            mapping = config.mapping
-            diff_ids, execution, history = mapping["rootfs"]["diff_ids"], mapping.get("config"), mapping.get("history")
-            parts = [
-                ("rootfs.diff_ids", isinstance(diff_ids, list) and all(isinstance(one, str) for one in diff_ids)),
-                ("config", execution is None or isinstance(execution, dict)),
-                ("config.Labels", not execution or isinstance(execution.get("Labels") or {}, dict)),
-                (
-                    "history",
-                    history is None or (isinstance(history, list) and all(isinstance(h, dict) for h in history)),
-                ),
-            ]
+            wrong = config._wrong()
             # What it becomes is written as UTF-8; half of a surrogate pair, which JSON can escape, is none.
-            config.flattened("sha256:", "", {"slimmer": ""})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if not wrong:
+                config.flattened("sha256:", "", {"slimmer": ""})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SourceError(f"the configuration of {reference} is not one of an image: {error!r}") from error
-        if wrong := [name for name, is_right in parts if not is_right]:
+        if wrong:
             raise SourceError(f"the configuration of {reference} is not one of an image: look at {', '.join(wrong)}")
         return config
 
+    def _wrong(self) -> list[str]:
+        """Give the names of the parts that are not what they must be."""
+        mapping = self.mapping
+        diff_ids, execution, history = mapping["rootfs"]["diff_ids"], mapping.get("config"), mapping.get("history")
+        parts = [
+            ("rootfs.diff_ids", isinstance(diff_ids, list) and all(isinstance(one, str) for one in diff_ids)),
+            ("config", execution is None or isinstance(execution, dict)),
+            ("config.Labels", not execution or isinstance(execution.get("Labels") or {}, dict)),
+            ("history", history is None or (isinstance(history, list) and all(isinstance(h, dict) for h in history))),
+            ("created", isinstance(mapping.get("created") or "", str)),
+        ]
+        return [name for name, is_right in parts if not is_right] or self._ambiguous()
+
+    def _ambiguous(self) -> list[str]:
+        """Give the names that slimmer must change and that are there twice, or in other letters than these.
+
+        Go's decoder merges such repetitions and does not tell capitals apart: it would find again what was replaced.
+        """
+        text = self.raw.decode("utf-8")
+        keys = [member.key for member in rawjson.members(text)]
+        found = [name for name in _CHANGED if [key for key in keys if key.lower() == name] not in ([], [name])]
+        execution = rawjson.value_of(text, "config") or "null"
+        if execution != "null":
+            keys = [member.key for member in rawjson.members(execution) if member.key.lower() == "labels"]
+            found += ["config.Labels"] if keys not in ([], ["Labels"]) else []
+        return [f"{name}, which is there twice or in other letters" for name in found]
+
     @cached_property
     def mapping(self) -> dict[str, Any]:
-        """The decoded configuration."""
-        decoded = json.loads(self.raw)
+        """The decoded configuration; an integer too long for Python is text."""
+        decoded = json.loads(self.raw, parse_int=_integer)
         if not isinstance(decoded, dict):
             raise TypeError("not a JSON object")
         return decoded
@@ -100,20 +126,27 @@ class Config:
         pairs = (str(entry).partition("=") for entry in self.execution.get("Env") or [])
         return {name: value for name, _, value in pairs}
 
-    def flattened(self, diff_id: Digest, created_by: str, labels: Mapping[str, str]) -> Config:
+    def flattened(
+        self, diff_id: Digest, created_by: str, labels: Mapping[str, str], created: str | None = None
+    ) -> Config:
         """Give this configuration with one layer instead of its own.
 
         `rootfs` names DIFF_ID alone. `history` keeps every line as one of an empty layer and gains a last one,
-        CREATED_BY slimmer, for the layer there is; it bears the image's own `created`, since a clock would give each
-        run another ID. LABELS are added to the image's own. Every other byte stays.
+        CREATED_BY slimmer, for the layer there is. CREATED, as RFC 3339 has dates, is when that was and becomes the
+        image's own `created`; without it both bear the one that the image has, since a clock would give each run
+        another ID. LABELS are added to the image's own. Every other byte stays.
         """
-        lines = [{**line, "empty_layer": True} for line in self.mapping.get("history") or []]
-        own = {"created_by": created_by, "comment": f"{len(self.diff_ids)} layers flattened into one"}
-        if created := self.mapping.get("created"):
-            own = {"created": created, **own}
         text = self.raw.decode("utf-8")
+        own = {"created_by": created_by, "comment": f"{len(self.diff_ids)} layers flattened into one"}
+        if date := created or self.mapping.get("created"):
+            own = {"created": date, **own}
+        history = rawjson.value_of(text, "history") or "null"
+        lines = rawjson.elements("[]" if history == "null" else history)
+        empty = [rawjson.replace(line, ("empty_layer",), value=True) for line in lines]
         text = rawjson.replace(text, ("rootfs",), {"type": "layers", "diff_ids": [diff_id]})
-        text = rawjson.replace(text, ("history",), [*lines, own])
+        text = rawjson.splice(text, ("history",), f"[{','.join([*empty, rawjson.encode(own)])}]")
+        if created is not None:
+            text = rawjson.replace(text, ("created",), created)
         for name, value in labels.items():
             text = rawjson.replace(text, ("config", "Labels", name), value)
         return Config(text.encode("utf-8"))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _WHITESPACE = " \t\n\r"
-_DECODER = json.JSONDecoder()
+# Numbers are passed over: Python makes no integer of more than 4,300 digits.
+_DECODER = json.JSONDecoder(parse_int=len)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,55 @@ def members(text: str, start: int = 0) -> list[Member]:
     return found
 
 
+def elements(text: str) -> list[str]:
+    """Give the text of each element of the array that TEXT is; raise ValueError when it is none."""
+    position = _skip(text, 0)
+    if text[position : position + 1] != "[":
+        raise ValueError(f"no array at character {position}")
+    position = _skip(text, position + 1)
+    found: list[str] = []
+    while text[position : position + 1] != "]":
+        if found:
+            if text[position : position + 1] != ",":
+                raise ValueError(f"no comma at character {position}")
+            position = _skip(text, position + 1)
+        _, stop = _DECODER.raw_decode(text, position)
+        found.append(text[position:stop])
+        position = _skip(text, stop)
+    return found
+
+
+def value_of(text: str, key: str) -> str | None:
+    """Give the text of a key's value in the object that TEXT is; None when there is no such key."""
+    # A repeated key counts the last time, for Go as for Python.
+    member = next((member for member in reversed(members(text)) if member.key == key), None)
+    return text[member.start : member.stop] if member is not None else None
+
+
 def replace(text: str, path: tuple[str, ...], value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Give TEXT with the value at PATH replaced.
 
     A key that is missing is added as the last of its object; a null on the way becomes an object.
     """
+    return splice(text, path, encode(value))
+
+
+def splice(text: str, path: tuple[str, ...], value: str) -> str:
+    """Give TEXT with the value at PATH replaced by VALUE, which is JSON; see `replace`."""
     key, *rest = path
     found = members(text)
     # A repeated key counts the last time, for Go as for Python.
     member = next((member for member in reversed(found) if member.key == key), None)
     old = text[member.start : member.stop] if member is not None else "null"
-    new = replace("{}" if old == "null" else old, tuple(rest), value) if rest else _encode(value)
+    new = splice("{}" if old == "null" else old, tuple(rest), value) if rest else value
     if member is not None:
         return text[: member.start] + new + text[member.stop :]
     end = text.rindex("}")
-    return f"{text[:end]}{',' if found else ''}{_encode(key)}:{new}{text[end:]}"
+    return f"{text[:end]}{',' if found else ''}{encode(key)}:{new}{text[end:]}"
 
 
-def _encode(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def encode(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Give a value as JSON, without spaces and escaped only where it must be."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
