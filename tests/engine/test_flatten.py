@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,9 @@ from slimmer.errors import SourceError
 from slimmer.layer import layer_chunks, read_layer
 from slimmer.rootfs import Rootfs, flatten
 
-from layer_cases import TAKEN, Layers, tars
-from merged import differences, expected_view, of_the_result, shown
+from handmade import directory, file, hard_link, make_tar
+from layer_cases import ACCESS_LIST, TAKEN, Layers, tars
+from merged import differences, expected_view, mounted, of_the_result, shown
 from refused_cases import READ, REFUSED, Read, Refused
 
 if TYPE_CHECKING:
@@ -70,3 +72,39 @@ def test_what_is_refused_is_one_sentence(docker: Docker, tmp_path: Path, case: R
 
     assert case.slimmer in str(refused.value)
     assert refused.value.exit_code == 4
+
+
+def test_aufs_own_files_stay_behind(docker: Docker, tmp_path: Path) -> None:
+    """The engine shows what aufs left in old images; slimmer keeps the files that it holds for hard links, and no more."""
+    layers = tars([
+        [directory(".wh..wh.plnk"), file(".wh..wh.plnk/1.2", b"x"), file(".wh..wh.aufs"), file("a")],
+        [directory(".wh..wh.plnk"), file(".wh..wh.plnk/3.4", b"y"), hard_link("l", ".wh..wh.plnk/3.4")],
+    ])  # fmt: skip
+    original = shown(docker, layers, tmp_path)
+    assert set(original) == {".wh..wh.plnk", ".wh..wh.plnk/1.2", ".wh..wh.plnk/3.4", "a", "l"}
+
+    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).entries()))], tmp_path)
+
+    assert again == {"a": original["a"], "l": replace(original["l"], names=("l",))}
+
+
+def test_a_container_never_sees_the_roots_own_metadata(docker: Docker, tmp_path: Path) -> None:
+    """What a layer says of the root is not compared: a container's root is the engine's own, whatever it is."""
+    docker.image("slimmer-test/root:1", [make_tar(directory("/", mode=0o700, owner=(3, 3)), file("a"))])
+
+    with mounted(docker.inspect("slimmer-test/root:1"), tmp_path) as root:
+        status = root.stat()
+
+    assert (status.st_mode & 0o7777, status.st_uid) == (0o755, 0)
+
+
+def test_default_access_lists_are_inherited_again(docker: Docker, tmp_path: Path) -> None:
+    """Files below a directory with a default list get it as they are extracted, from the source and from slimmer's layer."""
+    record = {"SCHILY.xattr.system.posix_acl_default": ACCESS_LIST}
+    layers = tars([[directory("d", pax=record), file("d/a", mode=0o664), directory("d/e"), file("d/e/f")]])
+    original = shown(docker, layers, tmp_path)
+    assert "system.posix_acl_access" in dict(original["d/a"].xattrs)
+
+    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).entries()))], tmp_path)
+
+    assert not differences(original, again)

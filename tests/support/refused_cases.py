@@ -56,7 +56,7 @@ REFUSED: dict[str, Refused] = {
     "below a file": Refused([[file("a"), file("a/b")]], "not a directory", "'a/b', which lies below 'a', which is no directory"),
     "deep below a file": Refused([[file("a"), file("a/b/c")]], "not a directory", "'a/b/c', which lies below 'a', which is no directory"),
     "below a loop": Refused([[symlink("l", "l"), file("l/y")]], "too many levels", "'l/y', which lies below a loop of symlinks"),
-    "path of 4,096 bytes": Refused([[file("d/" * 2047 + "ff")]], "file name too long", "holds a path of 4,096 bytes, where Linux takes 4,095"),
+    "path of 4,096 bytes": Refused([[file("d/" * 2047 + "ff")]], "file name too long", "a path of 4,096 bytes, where Linux takes 4,095"),
     "symlink to no name": Refused([[symlink("s", "")]], "no such file", "'s' as a symlink to '', which is no path"),
     "whiteout of no name": Refused([[file("d/.wh.")]], "file exists", "'d/.wh.', a whiteout that names nothing"),
     "whiteout of its directory": Refused([[file("d/.wh..")]], "file exists", "'d/.wh..', a whiteout that names nothing"),
