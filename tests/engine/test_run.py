@@ -293,8 +293,11 @@ def test_an_image_built_on_a_slimmed_one_is_not_slimmers(docker: Docker, slimmer
 def test_capabilities_of_hard_linked_files_are_on_the_engines_disk(docker: Docker, slimmer: Slimmer) -> None:
     """What setcap gave a program is there under each of its names after the engine has unpacked the result."""
     capability = bytes.fromhex("0100000200200000000000000000000000000000").decode("utf-8", "surrogateescape")
-    program = file("bin/ping", b"\x7f", mode=0o755, pax={"SCHILY.xattr.security.capability": capability})
-    docker.image("slimmer-test/capable:1", [make_tar(program, hard_link("bin/ping6", "bin/ping"))])
+    says = {"mode": 0o755, "pax": {"SCHILY.xattr.security.capability": capability}}
+    docker.image(
+        "slimmer-test/capable:1",
+        [make_tar(file("bin/ping", b"\x7f", **says), {**hard_link("bin/ping6", "bin/ping"), **says})],
+    )
     docker.will_make("slimmer-test/capable:1-slim")
 
     assert slimmer("run", "slimmer-test/capable:1", "--quiet").returncode == 0
