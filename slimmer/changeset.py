@@ -54,6 +54,7 @@ def extract(layer: str, entries: Iterable[Entry], older: Directory) -> Directory
     """
     extraction = _Extraction(layer)
     early = [entry for entry in entries if not extraction.add(entry)]
+    extraction.settle()
     for entry in early:
         extraction.link_early(entry, older)
     return extraction.root
@@ -63,13 +64,23 @@ class _NoWayError(Exception):
     """A path does not lead to a directory."""
 
 
+class _Names:
+    """The names of a hard-linked inode, and what it is once the last link has said its part."""
+
+    __slots__ = ("inode", "places", "written")
+
+    def __init__(self, inode: Inode, directory: Directory, name: str) -> None:
+        self.written = inode
+        """As it is in the tree; held, since another could get its id."""
+        self.inode = inode
+        self.places = [(directory, name)]
+
+
 class _Extraction:
     def __init__(self, layer: str) -> None:
         self.root = Directory(None)
         self._layer = layer
-        # Where the names of a hard-linked inode are, for as long as its metadata may change. The inode is held, since
-        # another could get its id.
-        self._places: dict[int, tuple[Inode, list[tuple[Directory, str]]]] = {}
+        self._linked: dict[int, _Names] = {}
 
     def add(self, entry: Entry) -> bool:
         """Add an entry; say False for a hard link whose target is not there yet."""
@@ -130,19 +141,21 @@ class _Extraction:
             raise self._no_file(entry)
         if target is None:
             return False
-        places = self._places.setdefault(id(target), (target, [(directory, name)]))[1]
+        names = self._linked.setdefault(id(target), _Names(target, directory, name))
         parent, _, own_name = entry.path.rpartition("/")
         into = self._enter(parent, entry)
         into.children[own_name] = target
-        places.append((into, own_name))
-        linked = _relinked(target, entry.inode)
-        if linked is not target:
-            del self._places[id(target)]
-            self._places[id(linked)] = (linked, places)
-            for holder, held_name in places:
-                if holder.children.get(held_name) is target:
-                    holder.children[held_name] = linked
+        names.places.append((into, own_name))
+        names.inode = _relinked(names.inode, entry.inode)
         return True
+
+    def settle(self) -> None:
+        """Put what the links' own entries said of their inodes under all names that still are theirs."""
+        for names in self._linked.values():
+            if names.inode is not names.written:
+                for directory, name in names.places:
+                    if directory.children.get(name) is names.written:
+                        directory.children[name] = names.inode
 
     def link_early(self, entry: Entry, older: Directory) -> None:
         """Add a hard link that came before its target, or whose target an older layer has; the engine refuses both."""
