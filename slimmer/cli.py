@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import traceback
@@ -18,6 +19,7 @@ from slimmer.platforms import Platform
 from slimmer.report import write_json
 from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
+from slimmer.source_date import source_date
 from slimmer.summary import render
 from slimmer.survey import survey
 from slimmer.terminal import listener
@@ -106,6 +108,7 @@ def run(
         image, tag, output, Compression(compression) if compression else None,
         Platform.parse(wanted) if wanted else None, only, also, skip, exclude,
         dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
+        created=source_date(os.environ),
     )  # fmt: skip
     try:
         report = slim(options, listener("none" if quiet else progress, verbose=verbose))

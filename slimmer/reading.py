@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slimmer.changeset import WHITEOUT
 from slimmer.errors import SourceError
 from slimmer.layer import read_layer
 from slimmer.platforms import Platform
-from slimmer.rootfs import WHITEOUT, flatten
+from slimmer.rootfs import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +64,7 @@ def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
     """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
     inodes: dict[int, int] = {}
     for entry in entries:
-        if entry.inode is not None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
+        if entry.link_to is None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
             inodes[id(entry.inode)] = entry.inode.size
         yield entry
     sizes.append(sum(inodes.values()))

@@ -59,6 +59,8 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     debug_dir: Path | None = None
     """Where to save what is stripped, as build-id debug files; not in a dry run."""
+    created: str | None = None
+    """The date that the result bears, as RFC 3339 has it; None for the source's own."""
 
 
 class CheckFailedError(CheckError):
@@ -117,7 +119,7 @@ def _carried_out(
 ) -> Report:
     """Make the image, prove it and put it where it is to go; give the report of a whole run."""
     planned, estimate = report.plan, report.estimate
-    writable = _writable(found.image.config, planned, estimate.layer_size)
+    writable = _writable(found.image.config, planned, estimate.layer_size, options.created)
     trial = trials.load(writable, "result") if options.verify or target.in_engine else None
     laps.end("write")
     if options.verify and trial is not None:
@@ -139,7 +141,7 @@ def _carried_out(
     return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
 
 
-def _writable(config: Config, planned: Plan, layer_size: int) -> Writable:
+def _writable(config: Config, planned: Plan, layer_size: int, created: str | None) -> Writable:
     """Give the result as an image to write: one layer, and the source's configuration with what slimmer adds.
 
     The source is named by the digest of its configuration, not by what an engine calls it: that of a containerd image
@@ -150,7 +152,7 @@ def _writable(config: Config, planned: Plan, layer_size: int) -> Writable:
 
     def configure(diff_ids: tuple[Digest, ...]) -> Config:
         (diff_id,) = diff_ids
-        return config.flattened(diff_id, created_by, labels)
+        return config.flattened(diff_id, created_by, labels, created)
 
     return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size, is_one_layer=True)
 

@@ -61,7 +61,7 @@ def test_the_summary_says_what_happened() -> None:
 
     assert "app:1.4 -> app:1.4-slim (linux/amd64)" in text
     assert "10.0 MB -> 5.00 MB, 5.00 MB saved (50.0 %); 7 layers -> 1" in text
-    assert "strip    4.00 MB   1 file" in text
+    assert "strip     4.00 MB   1 file" in text
     assert "nothing for uv_cache" in text
     assert "    3 strip: laid out by BOLT" in text
     assert "torch_matmul passed 6.9 s 18 results equal to the bit; torch 2.9.0+cu128" in " ".join(text.split())
