@@ -1,7 +1,8 @@
 """The proof: what must hold between an object and its slimmed self for every program that loads it to behave the same.
 
 The clauses read both objects afresh and know nothing of how the new one was made. Each says which breakage it stops;
-all of those were seen with a strip program that exited 0.
+all of those were seen with a strip program that exited 0. Every loaded byte and every address is to be the same, with
+one exception that has a module of its own: what patchelf filled and nothing names may become zeros (zeroed.py).
 """
 
 from __future__ import annotations
@@ -10,16 +11,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content
-from slimmer.elf.object import PT_LOAD, SHT_NULL, SHT_REL, SHT_RELA, Header, Object, Section, Segment, parse
+from slimmer.elf.object import (
+    LARGEST_PAGE,
+    PAGE,
+    PT_LOAD,
+    SHT_GROUP,
+    SHT_NULL,
+    SHT_SYMTAB,
+    Header,
+    Object,
+    Section,
+    Segment,
+    parse,
+)
 from slimmer.elf.readers import disagreements
 from slimmer.elf.removable import removable
+from slimmer.elf.zeroed import objection
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_PAGE = 0x1000
-_LARGEST_PAGE = 0x10000
 
 
 def violations(before: Content, after: Content) -> list[str]:
@@ -35,7 +46,8 @@ def violations(before: Content, after: Content) -> list[str]:
     if not found:
         sides = _Side(old), _Side(new)
         found = [*_segments(*sides), *_sections(*sides), *_tail(old)]
-    return found or disagreements(before, after)
+    # What is shorter now was found to be so with good reason.
+    return found or disagreements(before, after, [segment.filesz for segment in new.segments])
 
 
 def _header(old: Object, new: Object) -> Iterator[str]:
@@ -55,7 +67,8 @@ def _without_places(header: Header) -> Header:
 def _segments(old: _Side, new: _Side) -> Iterator[str]:
     """Give each segment that does not map the same bytes to the same addresses.
 
-    - All fields but p_offset are the same: GNU strip 2.40 on a section-less PT_LOAD rewrites its sizes.
+    - All fields but p_offset are the same: GNU strip 2.40 on a section-less PT_LOAD rewrites its sizes. p_filesz alone
+      may shrink, where zeroed.py finds that the loader's zeros do as well.
     - p_offset moves by whole multiples of p_align: else ld.so says "ELF load command address/offset not page-aligned"
       (numpy 2 after GNU strip 2.40).
     - The bytes are the same: GNU strip 2.40 and eu-strip overwrite or unmap code of BOLT-ed libraries, patchelf-ed
@@ -65,29 +78,38 @@ def _segments(old: _Side, new: _Side) -> Iterator[str]:
       whole pages, and the later segment's is the one that is seen.
     """
     for index, (was, now) in enumerate(zip(old.elf.segments, new.elf.segments, strict=True)):
-        if replace(was, offset=0) != replace(now, offset=0):
+        if replace(was, offset=0, filesz=min(was.filesz, now.filesz)) != replace(now, offset=0):
             yield f"program header {index} changed"
+        elif now.filesz < was.filesz and (reason := _zeroing(old.elf, new.elf, was, now)) is not None:
+            yield f"segment {index} takes fewer bytes from the file, and {reason}"
         elif (now.offset - was.offset) % _granule(was):
             yield f"segment {index} is no longer aligned: p_offset {was.offset:#x} became {now.offset:#x}"
-        elif _mapped(old, was).differs(_mapped(new, now)):
+        elif _mapped(old, was, now.filesz).differs(_mapped(new, now, now.filesz)):
             yield f"the bytes of segment {index} changed"
 
 
-def _mapped(side: _Side, segment: Segment) -> Content:
-    """Give the bytes that a segment brings into memory, those before it that share a page with another one too."""
-    head = segment.vaddr % min(_granule(segment), _LARGEST_PAGE) if segment.type == PT_LOAD else 0
+def _zeroing(old: Object, new: Object, was: Segment, now: Segment) -> str | None:
+    try:
+        return objection(old, new, was, now)
+    except ElfError as error:
+        return f"what names them cannot be told: {error}"
+
+
+def _mapped(side: _Side, segment: Segment, size: int) -> Content:
+    """Give SIZE bytes that a segment brings into memory, and those before it that share a page with another one."""
+    head = segment.vaddr % min(_granule(segment), LARGEST_PAGE) if segment.type == PT_LOAD else 0
     start, stop = segment.vaddr - head, segment.vaddr
     is_shared = any(
         other is not segment and other.type == PT_LOAD and other.vaddr < stop and start < other.vaddr + other.memsz
         for other in side.elf.segments
     )
     head = min(head, segment.offset) if is_shared else 0
-    return side.bytes(segment.offset - head, segment.filesz + head)
+    return side.bytes(segment.offset - head, size + head)
 
 
 def _granule(segment: Segment) -> int:
     align = max(segment.align, 1)
-    return max(align, _PAGE) if segment.type == PT_LOAD else align
+    return max(align, PAGE) if segment.type == PT_LOAD else align
 
 
 class _Side:
@@ -95,10 +117,12 @@ class _Side:
 
     def __init__(self, elf: Object) -> None:
         self.elf = elf
-        # The fields that may change put to zero: those that say where the two tables lie, and each p_offset.
+        self.places = [(segment.offset, segment.filesz) for segment in elf.segments]
+        # The fields that may change put to zero: those that say where the two tables lie, each p_offset, and p_filesz,
+        # of which each change is judged by itself.
         self._masked = elf.content.overlaid(0, _without_places(elf.header).pack(elf.form))
         if elf.segments:
-            headers = b"".join(replace(segment, offset=0).pack(elf.form) for segment in elf.segments)
+            headers = b"".join(replace(segment, offset=0, filesz=0).pack(elf.form) for segment in elf.segments)
             self._masked = self._masked.overlaid(elf.header.phoff, headers)
 
     def bytes(self, offset: int, length: int) -> Content:
@@ -112,16 +136,18 @@ def _sections(old: _Side, new: _Side) -> Iterator[str]:
 
     - Sections that are not loaded are data too: eu-strip removes PyInstaller's `pydata` and Rust's `.rustc`.
     - A loaded section keeps its index, by which dynamic symbols name it: GNU strip leaves `.dynsym` as it is and sorts
-      the sections of a quarter of all wheels' libraries anew, so that their symbols name others.
+      the sections of a quarter of all wheels' libraries anew, so that their symbols name others. Where a symbol table
+      or a group stays that is not loaded, it may name any section by index, and each keeps its own.
     - Where a header refers to another section it refers to the same one, whatever its index.
     """
     may_go = removable(old.elf)
     matches = _matches(old.elf, new.elf)
+    is_named = any(section.type in {SHT_SYMTAB, SHT_GROUP} for section in new.elf.sections)
     for was in old.elf.sections:
         if was.type == SHT_NULL:
             continue
         now = matches.get(was.index)
-        trouble = _trouble(old, new, was, now) if now is not None else "is gone"
+        trouble = _trouble(old, new, was, now, is_named) if now is not None else "is gone"
         if trouble is not None and not (now is None and was.index in may_go and not was.is_allocated):
             yield f"section {was.name or f'number {was.index}'} {trouble}"
     known = {section.index for section in matches.values()}
@@ -130,15 +156,15 @@ def _sections(old: _Side, new: _Side) -> Iterator[str]:
             yield f"section {section.name or section.index} was not there before"
 
 
-def _trouble(old: _Side, new: _Side, was: Section, now: Section) -> str | None:
+def _trouble(old: _Side, new: _Side, was: Section, now: Section, is_named: bool) -> str | None:  # noqa: FBT001
     """Give what is wrong with a section that is still there, or None."""
-    if was.is_allocated and was.index != now.index:
+    if (was.is_allocated or is_named) and was.index != now.index:
         return "has another index, and symbols name it by that"
     if was.index == old.elf.shstrndx and now.index == new.elf.shstrndx:
         return None  # the names are compared one by one
     if _described(old.elf, was) != _described(new.elf, now):
         return "has another header"
-    if not _moved_with_a_segment(old.elf, new.elf, was, now) and old.bytes(was.offset, was.file_size).differs(
+    if not _moved_with_a_segment(old, new, was, now) and old.bytes(was.offset, was.file_size).differs(
         new.bytes(now.offset, now.file_size)
     ):
         return "has other bytes"
@@ -158,23 +184,24 @@ def _matches(old: Object, new: Object) -> dict[int, Section]:
     return found
 
 
-def _described(elf: Object, section: Section) -> tuple[Section, str, str]:
+def _described(elf: Object, section: Section) -> tuple[str | int, ...]:
     """Give a section header without where it stands, and the names of the sections that it refers to."""
 
     def name(index: int) -> str:
         return elf.sections[index].name if index < len(elf.sections) else f"number {index}"
 
-    info = name(section.info) if section.type in {SHT_REL, SHT_RELA} else str(section.info)
-    return replace(section, index=0, offset=0, name_offset=0, link=0, info=0), name(section.link), info
+    return (
+        *(section.name, section.type, section.flags, section.addr, section.size, section.addralign, section.entsize),
+        *(name(section.link), name(section.info) if section.info_is_index else section.info),
+    )
 
 
-def _moved_with_a_segment(old: Object, new: Object, was: Section, now: Section) -> bool:
+def _moved_with_a_segment(old: _Side, new: _Side, was: Section, now: Section) -> bool:
     """Say whether the section's bytes are among those of a segment that is compared already."""
+    moved, stop = now.offset - was.offset, was.offset + was.file_size
     return any(
-        before.offset <= was.offset
-        and was.offset + was.file_size <= before.offset + before.filesz
-        and now.offset - was.offset == after.offset - before.offset
-        for before, after in zip(old.segments, new.segments, strict=True)
+        start <= was.offset and stop <= start + size and moved == new_start - start
+        for (start, _), (new_start, size) in zip(old.places, new.places, strict=True)
     )
 
 

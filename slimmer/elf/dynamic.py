@@ -155,7 +155,8 @@ def _room(elf: Object, address: int) -> tuple[int, int]:
     raise ElfError(f"the dynamic table names address {address:#x}, which is in no loaded segment")
 
 
-def _loaded(elf: Object, address: int, length: int) -> bytes:
+def loaded(elf: Object, address: int, length: int) -> bytes:
+    """Give bytes of the loaded object that come from the file; raise ElfError where not all of them do."""
     offset, room = _room(elf, address)
     if length > room:
         raise ElfError(f"a table of {length} bytes at {address:#x} runs over the end of its segment")
@@ -166,7 +167,7 @@ def _strings(elf: Object, tags: dict[int, int]) -> bytes:
     size = tags.get(_DT_STRSZ, 0)
     if size > _MAX_STRINGS:
         raise ElfError(f"a dynamic string table of {size} bytes")
-    return _loaded(elf, tags[_DT_STRTAB], size) if size and _DT_STRTAB in tags else b""
+    return loaded(elf, tags[_DT_STRTAB], size) if size and _DT_STRTAB in tags else b""
 
 
 def _name(strings: bytes, offset: int, longest: int = 4096) -> bytes:
@@ -206,13 +207,13 @@ def _named(elf: Object, tags: dict[int, int], strings: bytes) -> Iterator[tuple[
     packing = struct.Struct(elf.form.order + ("IBBHQ8x" if wide else "II4xBBH"))
     if tags.get(_DT_SYMENT, packing.size) != packing.size:
         raise ElfError(f"dynamic symbols of {tags[_DT_SYMENT]} bytes")
-    count = _count(elf, tags, packing.size) if _DT_SYMTAB in tags else 0
+    count = symbol_count(elf, tags, packing.size) if _DT_SYMTAB in tags else 0
     if count > _MAX_SYMBOLS:
         raise ElfError(f"{count} dynamic symbols")
-    table = _loaded(elf, tags[_DT_SYMTAB], count * packing.size) if count else b""
+    table = loaded(elf, tags[_DT_SYMTAB], count * packing.size) if count else b""
     indices: tuple[int, ...] = (1,) * count
     if _DT_VERSYM in tags and count:
-        indices = struct.unpack(f"{elf.form.order}{count}H", _loaded(elf, tags[_DT_VERSYM], 2 * count))
+        indices = struct.unpack(f"{elf.form.order}{count}H", loaded(elf, tags[_DT_VERSYM], 2 * count))
     budget = 16 * len(strings) + (1 << 20)  # names may share their tails, but not without end
     for index, fields in zip(indices, packing.iter_unpack(table), strict=True):
         if wide:
@@ -234,12 +235,12 @@ def _named(elf: Object, tags: dict[int, int], strings: bytes) -> Iterator[tuple[
         yield strings[start:end], index, binding, section != _SHN_UNDEF
 
 
-def _count(elf: Object, tags: dict[int, int], entry: int) -> int:
+def symbol_count(elf: Object, tags: dict[int, int], entry: int) -> int:
     """Give how many dynamic symbols there are, which the dynamic table itself does not say."""
     if _DT_HASH in tags:
         wide = (elf.header.machine, elf.form.bits) in _WIDE_HASH
         packing = struct.Struct(elf.form.order + ("QQ" if wide else "II"))
-        return int(packing.unpack(_loaded(elf, tags[_DT_HASH], packing.size))[1])
+        return int(packing.unpack(loaded(elf, tags[_DT_HASH], packing.size))[1])
     if _DT_GNU_HASH in tags and (count := _count_by_gnu_hash(elf, tags[_DT_GNU_HASH])):
         return count
     # Who defines nothing has an empty DT_GNU_HASH, which does not know how many are undefined.
@@ -252,11 +253,11 @@ def _count(elf: Object, tags: dict[int, int], entry: int) -> int:
 def _count_by_gnu_hash(elf: Object, address: int) -> int:
     """Give one more than the last symbol in any chain: the chain of the highest bucket ends with it."""
     order, word = elf.form.order, elf.form.bits // 8
-    buckets, first, masks, _ = struct.unpack(order + "4I", _loaded(elf, address, 16))
+    buckets, first, masks, _ = struct.unpack(order + "4I", loaded(elf, address, 16))
     if buckets > _MAX_SYMBOLS or masks > _MAX_SYMBOLS:
         raise ElfError(f"a hash table of {buckets} buckets")
     at = address + 16 + masks * word
-    last = max(struct.unpack(f"{order}{buckets}I", _loaded(elf, at, 4 * buckets)), default=0)
+    last = max(struct.unpack(f"{order}{buckets}I", loaded(elf, at, 4 * buckets)), default=0)
     if last < first or last == 0:
         return 0
     chain = at + 4 * buckets + 4 * (last - first)
@@ -282,7 +283,7 @@ def _versions(elf: Object, tags: dict[int, int], strings: bytes) -> dict[int, by
             found[index & _VERSYM_VERSION] = _name(strings, name, _MAX_VERSION)
     for at, (_, flags, index, _, _, where, _) in _records(elf, tags.get(_DT_VERDEF, 0), order + "HHHHIII", steps):
         if not flags & _VER_FLG_BASE:
-            name = struct.unpack(order + "I", _loaded(elf, at + where, 4))[0]
+            name = struct.unpack(order + "I", loaded(elf, at + where, 4))[0]
             found[index & _VERSYM_VERSION] = _name(strings, name, _MAX_VERSION)
     return found
 
@@ -293,6 +294,6 @@ def _records(elf: Object, at: int, form: str, steps: Iterator[int]) -> Iterator[
     while at:
         if next(steps, None) is None:
             raise ElfError("a chain of symbol versions without an end")
-        fields = packing.unpack(_loaded(elf, at, packing.size))
+        fields = packing.unpack(loaded(elf, at, packing.size))
         yield at, fields
         at = at + fields[-1] if fields[-1] else 0

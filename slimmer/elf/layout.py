@@ -3,7 +3,11 @@
 No program that writes ELF files is asked to: every one of them breaks some wheel and exits 0. Nothing is laid out
 anew here. The ranges that only removed sections cover go; what remains closes up by whole multiples of the alignment
 of the segments in it, so every segment keeps p_offset congruent to p_vaddr and every loaded byte its address. A
-removed section's header becomes SHT_NULL, so that no section index shifts: symbols name sections by index.
+removed section's header becomes SHT_NULL, so that no section index shifts: symbols name sections by index. Only behind
+the last loaded section, where no symbol that is left names any, such headers go and the rest moves up.
+
+One thing in the program headers changes besides p_offset, where patchelf left filler at the end of a writable PT_LOAD:
+its p_filesz shrinks and its p_memsz stays, so that the loader puts zeros there.
 """
 
 from __future__ import annotations
@@ -12,16 +16,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.content import ZEROS, Content, Piece
-from slimmer.elf.object import PT_LOAD, SHT_NULL, Object, Section, Segment, aligned
+from slimmer.elf import headers
+from slimmer.elf.filler import filler
+from slimmer.elf.object import LARGEST_PAGE, PAGE, PT_LOAD, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MIN_LOAD_ALIGN = 0x10000
-"""Where a PT_LOAD asks for less than a page, it moves by the largest page there is (64 KiB: aarch64, ppc64le)."""
-_PAGE = 0x1000
 _TABLE_ALIGN = 8
 _MAX_PADDING = 1 << 21
 _MAX_SECTIONS = 10_000
@@ -39,14 +42,15 @@ class _Island:
     new_start: int
 
 
-def without_dead_ranges(elf: Object) -> Content | None:
-    """Give the object without the sections that it can spare, or None when there are none.
+def without_dead_ranges(elf: Object, *, keep_filler: bool = False) -> Content | None:
+    """Give the object without the sections and the filler that it can spare, or None when there are none.
 
     Nothing is copied: the result refers to the places of the original's bytes. It is not to be used before
     contract.py has found no violation in it.
     """
     gone = removable(elf)
-    if not gone:
+    reach = {} if keep_filler else filler(elf)
+    if not gone and not reach:
         return None
     if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
         raise ElfError("the ELF header and the program headers overlap")
@@ -54,22 +58,42 @@ def without_dead_ranges(elf: Object) -> Content | None:
         raise ElfError(f"{len(elf.sections)} sections")
     if any(segment.type == PT_LOAD and segment.memsz < segment.filesz for segment in elf.segments):
         raise ElfError("a segment holds more bytes than it loads")
-    islands = _place(elf, _islands(elf, gone))
-    table_start = _room_for(len(elf.sections) * elf.header.shentsize, islands)
-    segments = [_moved_segment(segment, islands) for segment in elf.segments]
-    sections = [_moved_section(section, section.index in gone, islands) for section in elf.sections]
+    spare = [
+        (elf.segments[index].offset + size, elf.segments[index].offset + elf.segments[index].filesz)
+        for index, size in reach.items()
+    ]
+    segments = tuple(replace(each, filesz=reach.get(index, each.filesz)) for index, each in enumerate(elf.segments))
+    return _laid_out(replace(elf, segments=segments), gone, spare)
+
+
+def _laid_out(elf: Object, gone: frozenset[int], spare: list[Range]) -> Content:
+    """Give the object, of whose bytes the sections GONE and the ranges SPARE are of no use, without them."""
+    numbers, names = headers.numbers(elf, gone), headers.shorter_names(elf, gone) if gone else None
+    anew = gone if names is None else gone | {elf.shstrndx}
+    islands = _place(elf, _islands(elf, anew, spare))
+    size = len(numbers) * elf.header.shentsize
+    start = _room_for(size + (len(names.table) if names else 0), islands)
+    offsets = names.offsets if names else None
+    sections = [_moved_section(elf.sections[index], gone, islands, numbers, offsets) for index in numbers]
     phoff = _moved(elf.header.phoff, islands) if elf.segments else elf.header.phoff
-    header = replace(elf.header, phoff=phoff, shoff=table_start)
-    written = [(0, header.pack(elf.form)), (table_start, b"".join(section.pack(elf.form) for section in sections))]
+    header = replace(elf.header, phoff=phoff, shoff=start)
+    if len(numbers) < len(elf.sections):
+        header = replace(header, shnum=len(numbers), shstrndx=numbers.get(elf.shstrndx, 0))
+    if names is not None:
+        place = numbers[elf.shstrndx]
+        sections[place] = replace(sections[place], offset=start + size, size=len(names.table))
+    table = b"".join(section.pack(elf.form) for section in sections) + (names.table if names else b"")
+    written = [(0, header.pack(elf.form)), (start, table)]
     if elf.segments:
+        segments = (_moved_segment(segment, islands) for segment in elf.segments)
         written.append((phoff, b"".join(segment.pack(elf.form) for segment in segments)))
-    content = _body(elf.content, islands, table_start + len(written[1][1]))
+    content = _body(elf.content, islands, start + len(table))
     for offset, data in written:
         content = content.overlaid(offset, data)
     return content
 
 
-def _islands(elf: Object, gone: frozenset[int]) -> list[Range]:
+def _islands(elf: Object, gone: frozenset[int], spare: list[Range]) -> list[Range]:
     """Give the runs of bytes that stay, in file order."""
     header = elf.header
     live: list[Range] = [(0, header.ehsize), (header.phoff, header.phoff + header.phnum * header.phentsize)]
@@ -77,14 +101,14 @@ def _islands(elf: Object, gone: frozenset[int]) -> list[Range]:
     live += [
         (section.offset, section.offset + section.file_size) for section in elf.sections if section.index not in gone
     ]
-    dead: list[Range] = [
+    dead: list[Range] = spare + [
         (section.offset, section.offset + section.file_size) for section in elf.sections if section.index in gone
     ]
     # The section header table is written anew, where there is room.
     dead.append((header.shoff, header.shoff + len(elf.sections) * header.shentsize))
     live = _union(live)
     dead = _subtract(_union(dead), live)
-    return _subtract([(0, elf.content.size)], _widened(elf.content, dead, live))
+    return _subtract([(0, elf.content.size)], _widened(elf, dead, live))
 
 
 def _union(ranges: Iterable[Range]) -> list[Range]:
@@ -118,21 +142,22 @@ def _subtract(ranges: list[Range], holes: list[Range]) -> list[Range]:
     return left
 
 
-def _widened(content: Content, dead: list[Range], live: list[Range]) -> list[Range]:
-    """Give the dead ranges with the padding beside them.
+def _widened(elf: Object, dead: list[Range], live: list[Range]) -> list[Range]:
+    """Give the dead ranges with the padding beside them, and with a section header table that is no longer one.
 
-    Bytes that no header owns go only when they are zeros next to a dead range: alignment that nothing needs any more.
-    Other unowned bytes may mean something to somebody and stay.
+    Bytes that no header owns go only when they are zeros next to a dead range, alignment that nothing needs any more,
+    or that table. Other unowned bytes may mean something to somebody and stay.
     """
+    content = elf.content
     unowned = _subtract(_subtract([(0, content.size)], live), dead)
     edges = {edge for pair in dead for edge in pair}
-    padding = [
-        (start, stop)
-        for start, stop in unowned
-        if (start in edges or stop in edges)
-        and stop - start <= _MAX_PADDING
-        and not any(content.read_at(start, stop - start))
-    ]
+    padding = []
+    for start, stop in unowned:
+        if stop - start > _MAX_PADDING:
+            continue
+        data = content.read_at(start, stop - start)
+        if headers.is_stale_table(elf, data) if any(data) else (start in edges or stop in edges):
+            padding.append((start, stop))
     return _union([*dead, *padding])
 
 
@@ -163,7 +188,7 @@ def _alignment(elf: Object, start: int, stop: int) -> int:
 def _segment_alignment(segment: Segment) -> int:
     if segment.type != PT_LOAD:
         return max(segment.align, 1)
-    return segment.align if segment.align >= _PAGE else _MIN_LOAD_ALIGN
+    return segment.align if segment.align >= PAGE else LARGEST_PAGE
 
 
 def _moved(offset: int, islands: list[_Island]) -> int:
@@ -181,7 +206,7 @@ def _moved(offset: int, islands: list[_Island]) -> int:
 def _moved_segment(segment: Segment, islands: list[_Island]) -> Segment:
     offset = _moved(segment.offset, islands)
     if offset < 0 or (segment.filesz == 0 and segment.align > 1 and (offset - segment.offset) % segment.align):
-        if segment.type == PT_LOAD and segment.vaddr % _PAGE:
+        if segment.type == PT_LOAD and segment.vaddr % PAGE:
             # ld.so maps the whole page that p_offset lies in, over what another segment may have there.
             raise ElfError("a segment without bytes stands amid what would go")
         # Empty, and amid what is gone: any place congruent to the old one does.
@@ -189,13 +214,25 @@ def _moved_segment(segment: Segment, islands: list[_Island]) -> Segment:
     return replace(segment, offset=offset)
 
 
-def _moved_section(section: Section, is_gone: bool, islands: list[_Island]) -> Section:  # noqa: FBT001
-    if is_gone:
+def _moved_section(
+    section: Section,
+    gone: frozenset[int],
+    islands: list[_Island],
+    numbers: dict[int, int],
+    names: dict[int, int] | None,
+) -> Section:
+    if section.index in gone:
         return Section(section.index, "", 0, SHT_NULL, 0, 0, 0, 0, 0, 0, 0, 0)
+    name = section.name_offset if names is None else names[section.index]
     if section.type == SHT_NULL:
-        return section
-    offset = _moved(section.offset, islands)
-    return replace(section, offset=max(offset, 0))
+        return replace(section, name_offset=name)
+    return replace(
+        section,
+        name_offset=name,
+        offset=max(_moved(section.offset, islands), 0),
+        link=numbers.get(section.link, section.link),
+        info=numbers.get(section.info, section.info) if section.info_is_index else section.info,
+    )
 
 
 def _room_for(size: int, islands: list[_Island]) -> int:

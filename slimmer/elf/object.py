@@ -8,7 +8,7 @@ is read outside the file, and no table longer than a format limit is held.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimmer.errors import ElfError
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 MAGIC = b"\x7fELF"
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
 PT_LOAD, PT_DYNAMIC = 1, 2
-SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOBITS, SHT_REL, SHT_SYMTAB_SHNDX = 0, 2, 3, 4, 8, 9, 18
-SHF_ALLOC = 0x2
+SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOBITS, SHT_REL, SHT_GROUP, SHT_SYMTAB_SHNDX = 0, 2, 3, 4, 8, 9, 17, 18
+SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
+PAGE, LARGEST_PAGE = 0x1000, 0x10000
+"""The smallest pages that a machine maps, and the largest (aarch64, ppc64le)."""
+_SH_TYPE, _SH_OFFSET, _SH_SIZE, _SH_LINK = 1, 4, 5, 6
+"""Which of a section header's fields, in either class."""
 _PN_XNUM = 0xFFFF
 _SHN_XINDEX = 0xFFFF
 _MAX_SECTIONS = 1 << 20
@@ -133,6 +137,11 @@ class Section:
         """Bytes that the section takes in the file."""
         return 0 if self.type in {SHT_NULL, SHT_NOBITS} else self.size
 
+    @property
+    def info_is_index(self) -> bool:
+        """Whether sh_info names a section; elsewhere it is a count or a symbol."""
+        return self.type in {SHT_REL, SHT_RELA} or bool(self.flags & SHF_INFO_LINK)
+
     def pack(self, form: Format) -> bytes:
         """Give the section header's bytes."""
         return form.section.pack(
@@ -174,6 +183,15 @@ def aligned(position: int, align: int) -> int:
     return -(-position // align) * align
 
 
+def largest_page(elf: Object) -> int:
+    """Give the size of the largest pages that ELF can be mapped in: 64 KiB are the largest that any machine has.
+
+    A loader refuses an object with a PT_LOAD that is aligned to less than its pages.
+    """
+    align = min((segment.align for segment in elf.segments if segment.type == PT_LOAD), default=0)
+    return min(align, LARGEST_PAGE) if align >= PAGE else LARGEST_PAGE
+
+
 def is_elf(content: Content) -> bool:
     """Say whether CONTENT begins as an ELF object does."""
     return content.read_at(0, len(MAGIC)) == MAGIC
@@ -188,13 +206,12 @@ def parse(content: Content) -> Object:
         raise ElfError(f"unknown ELF class, byte order or version {ident[4:7].hex()}")
     form = Format(bits=64 if ident[4] == 2 else 32, little=ident[5] == 1)
     header = Header(ident, *form.header.unpack(_exactly(content, 16, form.header.size, "ELF header")))
-    sections = _sections(content, form, header)
+    table = _section_table(content, form, header)
     shstrndx = header.shstrndx
-    if shstrndx == _SHN_XINDEX and sections:
-        shstrndx = sections[0].link
-    return Object(
-        content, form, header, _segments(content, form, header), _with_names(content, sections, shstrndx), shstrndx
-    )
+    if shstrndx == _SHN_XINDEX and table:
+        shstrndx = table[0][_SH_LINK]
+    sections = _sections(content, table, shstrndx)
+    return Object(content, form, header, _segments(content, form, header), sections, shstrndx)
 
 
 def _exactly(content: Content, offset: int, length: int, what: str) -> bytes:
@@ -224,7 +241,7 @@ def _segments(content: Content, form: Format, header: Header) -> tuple[Segment, 
     return tuple(segments)
 
 
-def _sections(content: Content, form: Format, header: Header) -> list[Section]:
+def _section_table(content: Content, form: Format, header: Header) -> list[tuple[int, ...]]:
     if header.shoff == 0:
         return []
     if header.shentsize != form.section.size:
@@ -233,28 +250,32 @@ def _sections(content: Content, form: Format, header: Header) -> list[Section]:
     if count == 0:
         # More than SHN_LORESERVE sections: the first header's sh_size says how many (gABI, "ELF Header", e_shnum).
         first = form.section.unpack(_exactly(content, header.shoff, form.section.size, "section header table"))
-        count = first[5]
+        count = first[_SH_SIZE]
     if count > _MAX_SECTIONS:
         raise ElfError(f"{count} sections")
     table = _exactly(content, header.shoff, count * form.section.size, "section header table")
-    sections = [Section(index, "", *fields) for index, fields in enumerate(form.section.iter_unpack(table))]
-    for section in sections:
+    return list(form.section.iter_unpack(table))
+
+
+def _sections(content: Content, table: list[tuple[int, ...]], shstrndx: int) -> tuple[Section, ...]:
+    names = b""
+    if table and shstrndx:
+        if shstrndx >= len(table) or table[shstrndx][_SH_TYPE] != SHT_STRTAB or table[shstrndx][_SH_SIZE] > _MAX_NAMES:
+            raise ElfError("the table of section names is not one")
+        names = content.read_at(table[shstrndx][_SH_OFFSET], table[shstrndx][_SH_SIZE])
+    sections = []
+    total = 0
+    for index, fields in enumerate(table):
+        name = ""
+        if shstrndx:
+            start = fields[0]
+            end = names.find(b"\0", start)
+            total += end - start  # names may share their tails, but not without end
+            if start > len(names) or end < 0 or total > _MAX_NAMES:
+                raise ElfError(f"the name of section {index} lies outside the table of names")
+            name = names[start:end].decode("utf-8", "backslashreplace")
+        section = Section(index, name, *fields)
         if section.offset + section.file_size > content.size:
-            raise ElfError(f"section {section.index} lies outside the file")
-    return sections
-
-
-def _with_names(content: Content, sections: list[Section], shstrndx: int) -> tuple[Section, ...]:
-    if not sections or shstrndx == 0:
-        return tuple(sections)
-    if shstrndx >= len(sections) or sections[shstrndx].type != SHT_STRTAB or sections[shstrndx].size > _MAX_NAMES:
-        raise ElfError("the table of section names is not one")
-    table = content.read_at(sections[shstrndx].offset, sections[shstrndx].size)
-    named = []
-    for section in sections:
-        end = table.find(b"\0", section.name_offset)
-        if section.name_offset > len(table) or end < 0:
-            raise ElfError(f"the name of section {section.index} lies outside the table of names")
-        name = table[section.name_offset : end].decode("utf-8", "backslashreplace")
-        named.append(replace(section, name=name))
-    return tuple(named)
+            raise ElfError(f"section {index} lies outside the file")
+        sections.append(section)
+    return tuple(sections)

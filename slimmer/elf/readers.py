@@ -7,15 +7,19 @@ only about objects up to LIEF_LIMIT bytes; pyelftools reads what it is asked for
 
 from __future__ import annotations
 
+import struct
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import lief
-from elftools.common.utils import struct_parse
-from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_P_TYPE_BASE, ENUM_SH_TYPE_BASE
+from elftools.elf.structs import ELFStructs
+
+from slimmer.content import Content
 
 if TYPE_CHECKING:
-    from slimmer.content import Content
+    from collections.abc import Sequence
 
 lief.logging.disable()  # it writes to stderr of its own accord
 
@@ -23,68 +27,95 @@ LIEF_LIMIT = 1 << 20
 _SHF_ALLOC = 2
 _PLACES = {"e_phoff", "e_shoff", "e_shnum", "e_shstrndx"}
 _LINKED = {
-    "SHT_DYNSYM",
-    "SHT_STRTAB",
-    "SHT_GNU_versym",
-    "SHT_GNU_verdef",
-    "SHT_GNU_verneed",
-    "SHT_GNU_HASH",
-    "SHT_HASH",
+    ENUM_SH_TYPE_BASE[name]
+    for name in (
+        *("SHT_DYNSYM", "SHT_STRTAB", "SHT_GNU_versym", "SHT_GNU_verdef"),
+        *("SHT_GNU_verneed", "SHT_GNU_HASH", "SHT_HASH"),
+    )
 }
 
 
-def disagreements(before: Content, after: Content, lief_limit: int = LIEF_LIMIT) -> list[str]:
-    """Give what pyelftools or LIEF read differently from AFTER than from BEFORE, each as one sentence."""
+def disagreements(
+    before: Content, after: Content, file_sizes: Sequence[int] | None = None, lief_limit: int = LIEF_LIMIT
+) -> list[str]:
+    """Give what pyelftools or LIEF read differently from AFTER than from BEFORE, each as one sentence.
+
+    FILE_SIZES are what p_filesz of each program header is to be now; without them it is to be what it was.
+    """
     found = []
     for reader, read in (("pyelftools", _pyelftools), ("LIEF", _lief)):
         if reader == "LIEF" and before.size > lief_limit:
             continue
         try:
-            old, new = read(before), read(after)
+            old, new = read(before, file_sizes), read(after, None)
         except Exception as error:  # noqa: BLE001 - neither has one error for a damaged object; asserts come through too
             found.append(f"{reader} cannot read it: {error!r}")
             continue
-        found += [f"{reader} reads another {what}" for what in old if old[what] != new.get(what)]
+        found += [f"{reader} reads another {what}" for what in old if _differ(old[what], new[what])]
     return found
 
 
-def _pyelftools(content: Content) -> dict[str, Any]:
+def _differ(old: Any, new: Any) -> bool:  # noqa: ANN401 - whatever a reader gives
+    """Say whether two facts differ; contents are only in lists."""
+    if isinstance(old, list):
+        return len(old) != len(new) or any(map(_differ, old, new))
+    return old.differs(new) if isinstance(old, Content) else bool(old != new)
+
+
+def _pyelftools(content: Content, file_sizes: Sequence[int] | None) -> dict[str, Any]:
     # Its parsers of headers, not its objects: those look up every section's name and take three times as long.
-    stream = content.open()
-    elf = ELFFile(stream)
-    header, structs = elf.header, elf.structs
-
-    def table(packing: Any, start: int, size: int, count: int) -> list[Any]:  # noqa: ANN401 - the library has no types
-        return [struct_parse(packing, stream, start + number * size) for number in range(count)]
-
-    segments = table(structs.Elf_Phdr, header["e_phoff"], header["e_phentsize"], elf.num_segments())
-    sections = table(structs.Elf_Shdr, header["e_shoff"], header["e_shentsize"], elf.num_sections())
-    dynamic = [segment for segment in segments if segment["p_type"] == "PT_DYNAMIC"]
-    size = structs.Elf_Dyn.sizeof()
+    structs = _structs(*content.read_at(4, 2))
+    header = structs.Elf_Ehdr.parse(content.read_at(0, structs.Elf_Ehdr.sizeof()))
+    segments = _table(structs.Elf_Phdr, content, header["e_phoff"], header["e_phnum"])
+    count = header["e_shnum"]
+    if count == 0 and header["e_shoff"]:
+        count = _table(structs.Elf_Shdr, content, header["e_shoff"], 1)[0]["sh_size"]
+    sections = _table(structs.Elf_Shdr, content, header["e_shoff"], count)
+    dynamic = [segment for segment in segments if segment["p_type"] == ENUM_P_TYPE_BASE["PT_DYNAMIC"]]
+    for segment, size in zip(segments, file_sizes or (), strict=bool(file_sizes)):
+        segment["p_filesz"] = size
     return {
-        "file header": [value for key, value in header.items() if key not in _PLACES],
-        "program headers": [[value for key, value in segment.items() if key != "p_offset"] for segment in segments],
-        "dynamic table": [
-            [
-                (entry["d_tag"], entry["d_val"])
-                for entry in table(structs.Elf_Dyn, each["p_offset"], size, each["p_filesz"] // size)
-            ]
-            for each in dynamic
-        ],
+        "file header": tuple(value for key, value in header.items() if key not in _PLACES),
+        "program headers": tuple(value for segment in segments for key, value in segment.items() if key != "p_offset"),
+        "dynamic table": [content.slice(each["p_offset"], each["p_offset"] + each["p_filesz"]) for each in dynamic],
         "dynamic symbols or versions": [
-            (section["sh_type"], section["sh_addr"], content.read_at(section["sh_offset"], section["sh_size"]))
-            for section in sections
-            if section["sh_type"] in _LINKED and section["sh_flags"] & _SHF_ALLOC
+            [each["sh_type"], each["sh_addr"], content.slice(each["sh_offset"], each["sh_offset"] + each["sh_size"])]
+            for each in sections
+            if each["sh_type"] in _LINKED and each["sh_flags"] & _SHF_ALLOC
         ],
     }
 
 
-def _lief(content: Content) -> dict[str, Any]:
+@cache
+def _structs(elf_class: int, order: int) -> Any:  # noqa: ANN401 - the library has no types
+    """Give pyelftools' descriptions of the headers; making them takes longer than reading an object's."""
+    structs = ELFStructs(little_endian=order == 1, elfclass=32 * elf_class)
+    structs.create_basic_structs()
+    structs.create_advanced_structs()
+    return structs
+
+
+def _table(description: Any, content: Content, start: int, count: int) -> list[dict[str, int]]:  # noqa: ANN401
+    """Give the entries of a table, its fields by their names and of the lengths that pyelftools has for them."""
+    names, packing = _packing(description)
+    table = content.read_at(start, count * packing.size)
+    return [dict(zip(names, fields, strict=True)) for fields in packing.iter_unpack(table)]
+
+
+@cache
+def _packing(description: Any) -> tuple[tuple[str, ...], struct.Struct]:  # noqa: ANN401
+    """Give the names of a header's fields and how they are packed; an enumeration's value counts as its number."""
+    fields = [getattr(field, "subcon", field) for field in description.subcons]
+    formats = [field.packer.format for field in fields]
+    return tuple(field.name for field in fields), struct.Struct(formats[0][0] + "".join(each[1:] for each in formats))
+
+
+def _lief(content: Content, file_sizes: Sequence[int] | None) -> dict[str, Any]:
     with warnings.catch_warnings(action="ignore"):  # it speaks of tags that it does not know
-        return _lief_facts(content)
+        return _lief_facts(content, file_sizes)
 
 
-def _lief_facts(content: Content) -> dict[str, Any]:
+def _lief_facts(content: Content, file_sizes: Sequence[int] | None) -> dict[str, Any]:
     config = lief.ELF.ParserConfig()
     config.parse_relocations = False
     config.parse_notes = False
@@ -93,21 +124,21 @@ def _lief_facts(content: Content) -> dict[str, Any]:
     if elf is None:
         raise ValueError("no ELF object to it")
     return {
-        "needed libraries": list(elf.libraries),
-        "dynamic table": [(int(entry.tag), entry.value) for entry in elf.dynamic_entries],
-        "dynamic symbols": [
+        "needed libraries": tuple(elf.libraries),
+        "dynamic table": tuple((int(entry.tag), entry.value) for entry in elf.dynamic_entries),
+        "dynamic symbols": tuple(
             (symbol.name, symbol.value, symbol.size, symbol.shndx, str(symbol.symbol_version))
             for symbol in elf.dynamic_symbols
-        ],
+        ),
         "entry point": elf.entrypoint,
-        "program headers": [
+        "program headers": tuple(
             (
                 int(segment.type),
                 segment.virtual_address,
                 segment.virtual_size,
                 int(segment.flags),
-                segment.physical_size,
+                segment.physical_size if file_sizes is None else file_sizes[number],
             )
-            for segment in elf.segments
-        ],
+            for number, segment in enumerate(elf.segments)
+        ),
     }

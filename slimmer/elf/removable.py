@@ -62,5 +62,4 @@ def _is_spare_string_table(section: Section) -> bool:
 
 
 def _references(section: Section) -> tuple[int, ...]:
-    # sh_info names a section for relocations only; elsewhere it is a count.
-    return (section.link, section.info) if section.type in {SHT_REL, SHT_RELA} else (section.link,)
+    return (section.link, section.info) if section.info_is_index else (section.link,)

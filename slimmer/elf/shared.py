@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf import layout
 from slimmer.elf.contract import violations
+from slimmer.elf.filler import filler
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.refusals import refusal
 from slimmer.elf.removable import removable
@@ -14,6 +15,7 @@ from slimmer.errors import ElfError
 if TYPE_CHECKING:
     from slimmer.content import Content
     from slimmer.elf.binutils import Strip
+    from slimmer.elf.object import Object
 
 MIN_GAIN = 4096
 """Bytes that a change must save: less is not worth another digest, and strip programs make some files larger."""
@@ -21,6 +23,10 @@ MIN_GAIN = 4096
 _FLAGS = ("--strip-unneeded",)
 _TIME_LIMIT = 120.0
 _PROVED = "symbol table and debug sections removed, every loaded byte and address proved unchanged"
+_PROVED_ZEROED = (
+    "symbol table, debug sections and {} bytes of patchelf's filler removed; the filler, which nothing names, becomes "
+    "zeros, every other loaded byte and every address proved unchanged"
+)
 
 
 def slim_shared_object(content: Content, architecture: str, strip: Strip | None) -> tuple[Content, str] | None:
@@ -37,21 +43,51 @@ def slim_shared_object(content: Content, architecture: str, strip: Strip | None)
         raise ElfError(f"not a well-formed ELF object: {error}") from error
     if not elf.sections:
         raise ElfError("it has no section headers, so nothing says what could go")
-    if not removable(elf):
+    if not removable(elf) and not _spares_filler(elf):
         return None  # stripped already
     if (reason := refusal(elf, architecture)) is not None:
         raise ElfError(reason)
-    how = f"layout: {_PROVED}"
+    by = "layout"
     if strip is not None:
         try:
-            return _written_by(strip, content), f"{strip.version}: {_PROVED}"
+            made = _written_by(strip, content)
         except ElfError as error:
-            how = f"layout, because of what {strip.version} did ({error}): {_PROVED}"
-    made = layout.without_dead_ranges(elf) or content
-    require_gain(content, made)
-    if broken := violations(content, made):
-        raise ElfError(f"the proof failed: {'; '.join(broken)}")
-    return made, how
+            by = f"layout, because of what {strip.version} did ({error})"
+        else:
+            return made, f"{strip.version}: {_proved(elf, made)}"
+    made = laid_out(elf)
+    return made, f"{by}: {_proved(elf, made)}"
+
+
+def _spares_filler(elf: Object) -> bool:
+    """Say whether an object with nothing else to remove has enough filler, by what is gained and not by its length."""
+    if not filler(elf):
+        return False
+    made = layout.without_dead_ranges(elf)
+    return made is not None and elf.content.size - made.size >= MIN_GAIN
+
+
+def laid_out(elf: Object) -> Content:
+    """Give what layout makes of an object, proved and smaller; raise ElfError, with the reason, where it cannot be.
+
+    Filler that the proof finds to be none, or named by something, stays, and the sections go.
+    """
+    broken: list[str] = []
+    for keep_filler in (False, True):
+        made = layout.without_dead_ranges(elf, keep_filler=keep_filler)
+        if made is None:
+            break
+        require_gain(elf.content, made)
+        found = violations(elf.content, made)
+        if not found:
+            return made
+        broken = broken or found
+    raise ElfError(f"the proof failed: {'; '.join(broken)}" if broken else "there is nothing to remove")
+
+
+def _proved(before: Object, after: Content) -> str:
+    zeroed = sum(was.filesz - now.filesz for was, now in zip(before.segments, parse(after).segments, strict=True))
+    return _PROVED_ZEROED.format(f"{zeroed:,}") if zeroed else _PROVED
 
 
 def _written_by(strip: Strip, content: Content) -> Content:

@@ -94,9 +94,25 @@ def test_gnu_strip_takes_the_result(compiled: Compile, opened: Open, tmp_path: P
     assert call(slimmed, "answer") == 42
 
 
-def test_section_indices_do_not_shift(compiled: Compile, opened: Open) -> None:
-    """A section keeps its index: dynamic symbols name sections by it."""
+def test_indices_of_loaded_sections_do_not_shift(compiled: Compile, opened: Open) -> None:
+    """A loaded section keeps its index, by which dynamic symbols name it; references follow those that moved up."""
     before = parse(opened(compiled("answer", "-g")))
+    after = parse(slim(before.content))
+
+    gone = removable(before)
+    assert gone
+    assert [section.name for section in after.sections] == [
+        section.name for section in before.sections if section.index not in gone
+    ]
+    last = max(section.index for section in before.sections if section.is_allocated)
+    for was, now in zip(before.sections[: last + 1], after.sections, strict=False):
+        assert (was.name, was.addr, was.size, was.link, was.info) == (now.name, now.addr, now.size, now.link, now.info)
+    assert after.sections[after.shstrndx].name == ".shstrtab"
+
+
+def test_indices_that_symbols_may_name_do_not_shift(compiled: Compile, opened: Open) -> None:
+    """Where a symbol table stays, it may name any section: a removed one leaves its number behind as SHT_NULL."""
+    before = parse(opened(compiled("answer", "-g", "-Wl,--emit-relocs")))
     after = parse(slim(before.content))
 
     gone = removable(before)
@@ -104,13 +120,17 @@ def test_section_indices_do_not_shift(compiled: Compile, opened: Open) -> None:
     for was, now in zip(before.sections, after.sections, strict=True):
         assert (now.type == SHT_NULL) == (was.index in gone or was.type == SHT_NULL)
         if was.index not in gone:
-            assert (was.name, was.addr, was.size, was.link, was.info) == (
-                now.name,
-                now.addr,
-                now.size,
-                now.link,
-                now.info,
-            )
+            assert (was.name, was.addr, was.link, was.info) == (now.name, now.addr, now.link, now.info)
+
+
+def test_names_of_removed_sections_go(compiled: Compile, opened: Open) -> None:
+    """No name of a section that is gone is left in the file, and those that stay read as before."""
+    after = parse(slim(opened(compiled("answer", "-g"))))
+
+    names = after.content.read_at(after.sections[after.shstrndx].offset, after.sections[after.shstrndx].size)
+    assert b".debug" not in names
+    assert b".symtab" not in names
+    assert {section.name for section in after.sections} >= {"", ".dynsym", ".text", "pydata", ".shstrtab"}
 
 
 @pytest.mark.parametrize("edits", [1, 2, 3, 5])

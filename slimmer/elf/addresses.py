@@ -1,0 +1,149 @@
+"""Every address of its own that an object holds where a program or a loader could find it.
+
+That is the dynamic table, the relocations in all their forms, what they put in their places and the dynamic symbols.
+They are read as the loader finds them, by address from PT_DYNAMIC, out of what the segments take from the file.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from operator import add
+from typing import TYPE_CHECKING
+
+from slimmer.elf.dynamic import loaded, symbol_count
+from slimmer.elf.object import PT_DYNAMIC
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from slimmer.elf.object import Object
+
+    Words = Sequence[int]
+
+_MOST = 64 << 20
+"""Bytes of one table."""
+_DT_NULL, _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 0, 2, 5, 6, 7, 8, 10
+_DT_REL, _DT_RELSZ, _DT_PLTREL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_FINI_ARRAY = 17, 18, 20, 23, 25, 26
+_DT_INIT_ARRAYSZ, _DT_FINI_ARRAYSZ, _DT_PREINIT_ARRAY, _DT_PREINIT_ARRAYSZ = 27, 28, 32, 33
+_DT_RELRSZ, _DT_RELR = 35, 36
+_EXTENTS = {
+    _DT_STRTAB: _DT_STRSZ,
+    _DT_RELA: _DT_RELASZ,
+    _DT_REL: _DT_RELSZ,
+    _DT_JMPREL: _DT_PLTRELSZ,
+    _DT_RELR: _DT_RELRSZ,
+    _DT_INIT_ARRAY: _DT_INIT_ARRAYSZ,
+    _DT_FINI_ARRAY: _DT_FINI_ARRAYSZ,
+    _DT_PREINIT_ARRAY: _DT_PREINIT_ARRAYSZ,
+}
+_ANDROID = range(0x6000000F, 0x60000013), range(0x6FFFE000, 0x6FFFE004)
+"""Tags of tables of relocations that are packed in ways of Android's loader."""
+_LONGEST_RUN = 1 << 22
+"""Relative relocations that packed tables may stand for."""
+
+
+def who_names(elf: Object, start: int, stop: int) -> str | None:
+    """Give what in ELF names an address from START up to STOP, or None; raise ElfError where that cannot be told."""
+    try:
+        for what, starts, stops in _addresses(elf):
+            # What is asked about lies behind nearly all that has an address: the maxima answer for a whole table.
+            if starts and (max(starts) >= start or max(stops) > start) and _any_within(starts, stops, start, stop):
+                return what
+    except (EOFError, struct.error) as error:
+        raise ElfError(f"a table of the dynamic table leads outside the file: {error}") from error
+    return None
+
+
+def _any_within(starts: Words, stops: Words, start: int, stop: int) -> bool:
+    return any(first < stop and (first >= start or last > start) for first, last in zip(starts, stops, strict=True))
+
+
+def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words]]:
+    """Give all addresses and where what stands there ends, which is the address itself where that is not known."""
+    tables = [segment for segment in elf.segments if segment.type == PT_DYNAMIC]
+    if len(tables) != 1:
+        raise ElfError(f"it has {len(tables)} dynamic tables")
+    entries = _words(elf, tables[0].vaddr, tables[0].filesz)
+    tags, values = entries[0::2], entries[1::2]
+    if _DT_NULL not in tags:
+        raise ElfError("its dynamic table has no end")
+    end = tags.index(_DT_NULL)
+    tags, values = tags[:end], values[:end]
+    if any(tag in reserved for tag in tags for reserved in _ANDROID):
+        raise ElfError("its relocations are packed for Android")
+    dynamic = dict(zip(tags, values, strict=True))
+    yield "the dynamic table", values, values
+    places = [(dynamic[tag], dynamic.get(size, 0)) for tag, size in _EXTENTS.items() if tag in dynamic]
+    yield "the dynamic table", [place for place, _ in places], [place + size for place, size in places]
+    yield from _relocations(elf, dynamic)
+    if _DT_SYMTAB in dynamic:
+        # st_value and st_size are the second and third word of three in the larger class, of four in the smaller.
+        entry, step = (24, 3) if elf.form.bits == 64 else (16, 4)
+        symbols = _words(elf, dynamic[_DT_SYMTAB], entry * symbol_count(elf, dynamic, entry))
+        values, sizes = symbols[1::step], symbols[2::step]
+        yield "a dynamic symbol", values, list(map(add, values, sizes))
+
+
+def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Words, Words]]:
+    """Give where relocations write, and what they add to what they write."""
+    explicit = [(_DT_RELA, _DT_RELASZ)] if _DT_RELA in dynamic else []
+    implicit = [(_DT_REL, _DT_RELSZ)] if _DT_REL in dynamic else []
+    if _DT_JMPREL in dynamic:
+        (explicit if dynamic.get(_DT_PLTREL) == _DT_RELA else implicit).append((_DT_JMPREL, _DT_PLTRELSZ))
+    for tag, size in explicit:
+        words = _words(elf, dynamic[tag], dynamic.get(size, 0))
+        yield "a relocation", words[0::3], words[0::3]
+        addends = array(words.typecode.lower(), words.tobytes())[2::3]  # signed
+        yield "a relocation's addend", addends, addends
+    places: list[Words] = [_words(elf, dynamic[tag], dynamic.get(size, 0))[0::2] for tag, size in implicit]
+    if _DT_RELR in dynamic:
+        places.append(list(_packed(_words(elf, dynamic[_DT_RELR], dynamic.get(_DT_RELRSZ, 0)), elf.form.bits)))
+    for each in places:
+        yield "a relocation", each, each
+        added = list(_added(elf, each))
+        yield "what a relocation adds to", added, added
+
+
+def _packed(words: Words, bits: int) -> Iterator[int]:
+    """Give the places that a packed table stands for: an address, then bits for the words behind it."""
+    place = count = 0
+    size = bits // 8
+    for word in words:
+        if not word & 1:
+            yield word
+            place = word + size
+            count += 1
+            continue
+        for bit in range(1, bits):
+            if word >> bit & 1:
+                yield place + (bit - 1) * size
+                count += 1
+        place += (bits - 1) * size
+        if count > _LONGEST_RUN:
+            raise ElfError(f"more than {_LONGEST_RUN} relocations are packed in a table")
+
+
+def _added(elf: Object, places: Iterable[int]) -> Iterator[int]:
+    """Give the words in the places of relocations that hold no addend; what does not come from the file is zero."""
+    packing = struct.Struct(elf.form.order + ("Q" if elf.form.bits == 64 else "I"))
+    for place in places:
+        try:
+            (word,) = packing.unpack(loaded(elf, place, packing.size))
+        except ElfError:
+            continue
+        yield word
+
+
+def _words(elf: Object, address: int, size: int) -> array[int]:
+    """Give a table of the loaded object as words of its class."""
+    if size > _MOST:
+        raise ElfError(f"it has a table of {size} bytes")
+    words = array("Q" if elf.form.bits == 64 else "I")
+    if size >= words.itemsize:
+        words.frombytes(loaded(elf, address, size - size % words.itemsize))
+    if elf.form.little != (sys.byteorder == "little"):
+        words.byteswap()
+    return words
