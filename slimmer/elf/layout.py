@@ -45,8 +45,8 @@ class _Island:
 def without_dead_ranges(elf: Object, *, keep_filler: bool = False) -> Content | None:
     """Give the object without the sections and the filler that it can spare, or None when there are none.
 
-    Nothing is copied: the result refers to the places of the original's bytes. It is not to be used before
-    contract.py has found no violation in it.
+    Filler stays where the file would be no smaller without it. Nothing is copied: the result refers to the places of
+    the original's bytes. It is not to be used before contract.py has found no violation in it.
     """
     gone = removable(elf)
     reach = {} if keep_filler else filler(elf)
@@ -58,12 +58,14 @@ def without_dead_ranges(elf: Object, *, keep_filler: bool = False) -> Content | 
         raise ElfError(f"{len(elf.sections)} sections")
     if any(segment.type == PT_LOAD and segment.memsz < segment.filesz for segment in elf.segments):
         raise ElfError("a segment holds more bytes than it loads")
-    spare = [
-        (elf.segments[index].offset + size, elf.segments[index].offset + elf.segments[index].filesz)
-        for index, size in reach.items()
-    ]
+    made = _laid_out(elf, gone, []) if gone else None
+    if not reach:
+        return made
+    whole = [(index, elf.segments[index]) for index in reach]
+    spare = [(segment.offset + reach[index], segment.offset + segment.filesz) for index, segment in whole]
     segments = tuple(replace(each, filesz=reach.get(index, each.filesz)) for index, each in enumerate(elf.segments))
-    return _laid_out(replace(elf, segments=segments), gone, spare)
+    shorter = _laid_out(replace(elf, segments=segments), gone, spare)
+    return shorter if shorter.size < (made or elf.content).size else made
 
 
 def _laid_out(elf: Object, gone: frozenset[int], spare: list[Range]) -> Content:

@@ -120,6 +120,9 @@ def _lief_facts(content: Content, file_sizes: Sequence[int] | None) -> dict[str,
     config.parse_relocations = False
     config.parse_notes = False
     config.parse_symtab_symbols = False
+    # Left to itself it counts by DT_GNU_HASH and reads one word more than there is, which may be one too many for a
+    # segment that ends there; then it guesses, and loses symbols.
+    config.count_mtd = lief.ELF.ParserConfig.DYNSYM_COUNT.SECTION
     elf = lief.ELF.parse(content.read_at(0, content.size), config)
     if elf is None:
         raise ValueError("no ELF object to it")

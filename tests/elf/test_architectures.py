@@ -14,10 +14,14 @@ import pytest
 
 from slimmer.elf.contract import violations
 from slimmer.elf.debugfile import build_id, debug_file
+from slimmer.elf.filler import filler
 from slimmer.elf.layout import without_dead_ranges
 from slimmer.elf.object import PT_LOAD, Object, parse
+from slimmer.elf.shared import laid_out
 
+from filled import edited, source_with_many_symbols
 from handmade import save
+from loading import patchelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +81,10 @@ def compile_for(architecture: Architecture, flags: tuple[str, ...], directory: P
 
 
 @cache
-def _compiled(architecture: Architecture, flags: tuple[str, ...]) -> bytes:
+def _compiled(architecture: Architecture, flags: tuple[str, ...], *, many: bool = False) -> bytes:
+    source = SOURCE.read_text().replace(
+        "@progbits", "%progbits"
+    )  # the same to every assembler; "@" is a comment to ARM's
     with tempfile.NamedTemporaryFile(suffix=".so") as library:
         subprocess.run(
             [
@@ -93,8 +100,7 @@ def _compiled(architecture: Architecture, flags: tuple[str, ...]) -> bytes:
                 "c",
                 "-",
             ],
-            # A comment begins with "@" in ARM's assembly language; "%" says the same everywhere.
-            input=SOURCE.read_bytes().replace(b"@progbits", b"%progbits"),
+            input=(source_with_many_symbols(source, 4000) if many else source).encode(),
             check=True,
             capture_output=True,
         )
@@ -211,6 +217,32 @@ def test_a_second_time_changes_nothing(
     slimmed = slim(parse(opened(compile_for(architecture, flags, tmp_path))))
 
     assert without_dead_ranges(parse(slimmed)) is None
+
+
+@each_architecture
+def test_filler_of_patchelf_goes(architecture: Architecture, opened: Open, tmp_path: Path) -> None:
+    """On the largest pages of the architecture too, with addends in tables or in place: it goes, and the program computes the same."""
+    library = tmp_path / "libanswer.so"
+    library.write_bytes(_compiled(architecture, ("-s",), many=True))
+    edited(library, 3)
+    subprocess.run([patchelf(), "--set-soname", "libanswer.so", library], check=True)
+    program = link_against(architecture, library)
+    before = parse(opened(library))
+    assert filler(before)
+
+    slimmed = laid_out(before)
+
+    after = parse(slimmed)
+    assert before.content.size - slimmed.size >= architecture.page
+    assert sum(each.filesz for each in after.segments) < sum(each.filesz for each in before.segments)
+    assert [each.memsz for each in after.segments] == [each.memsz for each in before.segments]
+    for segment in after.segments:
+        if segment.type == PT_LOAD:
+            assert segment.offset % segment.align == segment.vaddr % segment.align
+    assert without_dead_ranges(after) is None
+    save(slimmed, tmp_path / "slimmed.so").replace(library)
+    done = run(architecture, program)
+    assert (done.returncode, done.stderr) == (42, "")
 
 
 @each_architecture
