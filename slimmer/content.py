@@ -84,6 +84,10 @@ class Piece:
     offset: int
     length: int
 
+    def after(self, length: int) -> Piece | None:
+        """Give what is left behind the first LENGTH bytes, None when nothing is."""
+        return Piece(self.blob, self.offset + length, self.length - length) if length < self.length else None
+
 
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
@@ -142,15 +146,16 @@ class Content:
         """
         if self.size != other.size:
             return True
-        position = 0
-        while position < self.size:
-            mine, its = next(self._pieces(position, self.size)), next(other._pieces(position, self.size))
-            length = min(mine.length, its.length)
-            if mine.blob is not its.blob or mine.offset != its.offset:
+        mine, its = iter(self.pieces), iter(other.pieces)
+        left, right = next(mine, None), next(its, None)
+        while left is not None and right is not None:
+            length = min(left.length, right.length)
+            if left.blob is not right.blob or left.offset != right.offset:
                 length = min(length, CHUNK)
-                if self.read_at(position, length) != other.read_at(position, length):
+                if left.blob.read_at(left.offset, length) != right.blob.read_at(right.offset, length):
                     return True
-            position += length
+            left = left.after(length) or next(mine, None)
+            right = right.after(length) or next(its, None)
         return False
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:

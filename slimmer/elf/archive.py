@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from slimmer.elf.binutils import Strip
 
 FLAGS = ("--strip-unneeded", "-D")
-NOTHING_TO_REMOVE = "nothing to remove"
-"""What `refusal` says of an archive that was stripped before."""
 _TIME_LIMIT = 600.0
 
 _SHF_INFO_LINK = 0x40
@@ -45,10 +43,13 @@ _BY_THE_LINKER = b"_GLOBAL_OFFSET_TABLE_"
 _LTO = (".gnu.lto_", ".gnu.debuglto_", ".llvmbc", ".llvm.lto")
 
 
+class StrippedAlreadyError(ElfError):
+    """An archive has nothing to spare: it is no candidate, and nothing is to be said of it."""
+
+
 def slim_archive(content: Content, machine: int | None, strip: Strip) -> Content:
     """Give the archive without what no linker needs, proved; raise ElfError with the reason to keep it as it is."""
-    if (reason := refusal(content, machine)) is not None:
-        raise ElfError(reason)
+    examine(content, machine)
     slimmed = strip.run(content, FLAGS, _TIME_LIMIT)
     require_gain(content, slimmed)
     if broken := archive_violations(content, slimmed):
@@ -56,30 +57,29 @@ def slim_archive(content: Content, machine: int | None, strip: Strip) -> Content
     return slimmed
 
 
-def refusal(content: Content, machine: int | None) -> str | None:
-    """Give why this archive must not be changed in an image whose programs are for MACHINE, or None.
+def examine(content: Content, machine: int | None) -> None:
+    """Raise ElfError, with the reason, unless this archive may be changed in an image whose programs are for MACHINE.
 
-    With None for MACHINE any will do that is the same for all members. Never raises for what the archive holds.
+    With None for MACHINE any will do that is the same for all members. Raises StrippedAlreadyError for one that may be
+    and has nothing to spare.
     """
-    try:
-        archive = ar.parse(content)
-        if not archive.members:
-            return "an empty archive"
-        if archive.index is None:
-            return "it has no index of symbols"
-        spare = False
-        for member in archive.members:
-            data = archive.data(member)
-            if not is_elf(data):
-                return f"member {member.name} is {ar.kind(data)}"
-            elf = parse(data)
-            machine = elf.header.machine if machine is None else machine
-            if reason := _unfit_object(elf, machine):
-                return f"member {member.name} {reason}"
-            spare = spare or _has_spare(elf)
-    except ElfError as error:
-        return str(error)
-    return None if spare else NOTHING_TO_REMOVE
+    archive = ar.parse(content)
+    if not archive.members:
+        raise ElfError("an empty archive")
+    if archive.index is None:
+        raise ElfError("it has no index of symbols")
+    spare = False
+    for member in archive.members:
+        data = archive.data(member)
+        if not is_elf(data):
+            raise ElfError(f"member {member.name} is {ar.kind(data)}")
+        elf = parse(data)
+        machine = elf.header.machine if machine is None else machine
+        if reason := _unfit_object(elf, machine):
+            raise ElfError(f"member {member.name} {reason}")
+        spare = spare or _has_spare(elf)
+    if not spare:
+        raise StrippedAlreadyError("nothing to remove")
 
 
 def _unfit_object(elf: Object, machine: int) -> str | None:

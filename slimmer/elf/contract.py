@@ -78,7 +78,7 @@ def _segments(old: _Side, new: _Side) -> Iterator[str]:
       whole pages, and the later segment's is the one that is seen.
     """
     for index, (was, now) in enumerate(zip(old.elf.segments, new.elf.segments, strict=True)):
-        if replace(was, offset=0, filesz=min(was.filesz, now.filesz)) != replace(now, offset=0):
+        if _masked(was) != _masked(now) or now.filesz > was.filesz:
             yield f"program header {index} changed"
         elif now.filesz < was.filesz and (reason := _zeroing(old.elf, new.elf, was, now)) is not None:
             yield f"segment {index} takes fewer bytes from the file, and {reason}"
@@ -86,6 +86,11 @@ def _segments(old: _Side, new: _Side) -> Iterator[str]:
             yield f"segment {index} is no longer aligned: p_offset {was.offset:#x} became {now.offset:#x}"
         elif _mapped(old, was, now.filesz).differs(_mapped(new, now, now.filesz)):
             yield f"the bytes of segment {index} changed"
+
+
+def _masked(segment: Segment) -> Segment:
+    """Give a program header with the fields at zero that may change: p_offset, and p_filesz where it may."""
+    return Segment(*(segment.type, segment.flags, 0, segment.vaddr, segment.paddr, 0, segment.memsz, segment.align))
 
 
 def _zeroing(old: Object, new: Object, was: Segment, now: Segment) -> str | None:
@@ -122,7 +127,7 @@ class _Side:
         # of which each change is judged by itself.
         self._masked = elf.content.overlaid(0, _without_places(elf.header).pack(elf.form))
         if elf.segments:
-            headers = b"".join(replace(segment, offset=0, filesz=0).pack(elf.form) for segment in elf.segments)
+            headers = b"".join(_masked(segment).pack(elf.form) for segment in elf.segments)
             self._masked = self._masked.overlaid(elf.header.phoff, headers)
 
     def bytes(self, offset: int, length: int) -> Content:

@@ -31,12 +31,15 @@ def filler(elf: Object) -> dict[int, int]:
     page = largest_page(elf)
     found = {}
     for index, segment in enumerate(elf.segments):
-        if segment.type != PT_LOAD or not segment.flags & PF_W or not segment.filesz:
+        if segment.type != PT_LOAD or not segment.flags & PF_W or segment.filesz < _LEAST:
+            continue
+        stop = segment.offset + segment.filesz
+        if _FILLER.fullmatch(elf.content.read_at(stop - _LEAST, _LEAST)) is None:
             continue
         owned = max((stop for start, stop in _owned(elf, segment) if start < stop), default=segment.offset)
         # A segment without bytes still brings the page that it begins in the middle of from the file: it keeps it.
         owned = max(owned, segment.offset + min(-segment.vaddr % page, segment.filesz))
-        length = segment.offset + segment.filesz - owned
+        length = stop - owned
         if not _LEAST <= length <= _MOST:
             continue
         match = _FILLER.match(elf.content.read_at(owned, length)[::-1])

@@ -228,13 +228,12 @@ def _moved_section(
     name = section.name_offset if names is None else names[section.index]
     if section.type == SHT_NULL:
         return replace(section, name_offset=name)
-    return replace(
-        section,
-        name_offset=name,
-        offset=max(_moved(section.offset, islands), 0),
-        link=numbers.get(section.link, section.link),
-        info=numbers.get(section.info, section.info) if section.info_is_index else section.info,
-    )
+    return Section(
+        section.index, section.name, name, section.type, section.flags, section.addr,
+        max(_moved(section.offset, islands), 0), section.size, numbers.get(section.link, section.link),
+        numbers.get(section.info, section.info) if section.info_is_index else section.info,
+        section.addralign, section.entsize,
+    )  # fmt: skip
 
 
 def _room_for(size: int, islands: list[_Island]) -> int:

@@ -130,8 +130,20 @@ def _lief_facts(content: Content, file_sizes: Sequence[int] | None) -> dict[str,
         "needed libraries": tuple(elf.libraries),
         "dynamic table": tuple((int(entry.tag), entry.value) for entry in elf.dynamic_entries),
         "dynamic symbols": tuple(
-            (symbol.name, symbol.value, symbol.size, symbol.shndx, str(symbol.symbol_version))
-            for symbol in elf.dynamic_symbols
+            (symbol.name, symbol.value, symbol.size, symbol.shndx) for symbol in elf.dynamic_symbols
+        ),
+        "versions": (
+            tuple(version.value for version in elf.symbols_version),
+            tuple(
+                (needed.name, each.name, each.other)
+                for needed in elf.symbols_version_requirement
+                for each in needed.get_auxiliary_symbols()
+            ),
+            tuple(
+                (defined.ndx, each.name)
+                for defined in elf.symbols_version_definition
+                for each in defined.auxiliary_symbols
+            ),
         ),
         "entry point": elf.entrypoint,
         "program headers": tuple(

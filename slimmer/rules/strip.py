@@ -2,7 +2,8 @@
 
 No program reads either at run time: the loader binds by the dynamic symbols, and the linker by the symbols that
 relocations and other objects name; both stay. What goes is what a debugger, a profiler or a backtrace with static
-functions' names would like to have. Every result passes the proof of elf/contract.py or elf/archive.py, or is not used.
+functions' names would like to have. With it goes filler that patchelf left in loaded segments and that nothing names.
+Every result passes the proof of elf/contract.py or elf/archive.py, or is not used.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.elf.ar import MAGIC, is_archive
-from slimmer.elf.archive import NOTHING_TO_REMOVE, slim_archive
+from slimmer.elf.archive import StrippedAlreadyError, slim_archive
 from slimmer.elf.binutils import find_strip
 from slimmer.elf.machine import machine_of
 from slimmer.elf.shared import slim_shared_object
@@ -97,10 +98,8 @@ def _slim_archive(content: Content, architecture: str, program: Program | None) 
         raise ElfError("a static archive, and there is no strip program on this machine; binutils has one")
     try:
         slimmed = slim_archive(content, machine_of(architecture), program)
-    except ElfError as error:
-        if str(error) == NOTHING_TO_REMOVE:
-            return None
-        raise
+    except StrippedAlreadyError:
+        return None
     return slimmed, f"{program.version}: debug sections and unneeded symbols removed, every member proved unchanged"
 
 
