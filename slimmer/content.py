@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """How many bytes are held at a time when content is streamed."""
 
 
