@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf.debugfile import build_id, debug_file, save
 from slimmer.elf.object import is_elf, parse
+from slimmer.elf.removable import removable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,9 @@ def save_debug_files(plan: Plan, directory: Path, progress: Progress) -> None:
         for content in objects:
             elf = parse(content)
             identity = build_id(elf)
-            if identity is None:
+            if not removable(elf):
+                pass  # nothing for a debugger was taken; its debug file, if there is one, is another's and whole
+            elif identity is None:
                 without += 1
             else:
                 save(debug_file(elf), directory, identity)

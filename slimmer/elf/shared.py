@@ -22,11 +22,6 @@ MIN_GAIN = 4096
 
 _FLAGS = ("--strip-unneeded",)
 _TIME_LIMIT = 120.0
-_PROVED = "symbol table and debug sections removed, every loaded byte and address proved unchanged"
-_PROVED_ZEROED = (
-    "symbol table, debug sections and {} bytes of patchelf's filler removed; the filler, which nothing names, becomes "
-    "zeros, every other loaded byte and every address proved unchanged"
-)
 
 
 def slim_shared_object(content: Content, architecture: str, strip: Strip | None) -> tuple[Content, str] | None:
@@ -86,8 +81,13 @@ def laid_out(elf: Object) -> Content:
 
 
 def _proved(before: Object, after: Content) -> str:
-    zeroed = sum(was.filesz - now.filesz for was, now in zip(before.segments, parse(after).segments, strict=True))
-    return _PROVED_ZEROED.format(f"{zeroed:,}") if zeroed else _PROVED
+    """Say what was removed from an object and what of it was proved."""
+    removed = ["symbol table and debug sections removed"] if removable(before) else []
+    pairs = zip(before.segments, parse(after).segments, strict=True)
+    if zeroed := sum(was.filesz - now.filesz for was, now in pairs):
+        removed.append(f"{zeroed} bytes of patchelf's filler, which nothing names, made zeros in memory")
+    others = "every other loaded byte and every address" if zeroed else "every loaded byte and address"
+    return f"{', '.join(removed)}, {others} proved unchanged"
 
 
 def _written_by(strip: Strip, content: Content) -> Content:
