@@ -41,28 +41,38 @@ _EXTENTS = {
 }
 _ANDROID = range(0x6000000F, 0x60000013), range(0x6FFFE000, 0x6FFFE004)
 """Tags of tables of relocations that are packed in ways of Android's loader."""
-_LONGEST_RUN = 1 << 22
-"""Relative relocations that packed tables may stand for."""
+_MOST_PACKED = 1 << 17
+"""Words of a packed table of relocations."""
+_MOST_IN_PLACE = 1 << 20
+"""Relocations that have their addends in place, each of which is read by itself, and that a packed table stands for."""
 
 
 def who_names(elf: Object, start: int, stop: int) -> str | None:
     """Give what in ELF names an address from START up to STOP, or None; raise ElfError where that cannot be told."""
     try:
-        for what, starts, stops in _addresses(elf):
-            # What is asked about lies behind nearly all that has an address: the maxima answer for a whole table.
-            if starts and (max(starts) >= start or max(stops) > start) and _any_within(starts, stops, start, stop):
+        for what, starts, sizes in _addresses(elf):
+            if _any_within(starts, sizes, start, stop):
                 return what
     except (EOFError, struct.error) as error:
         raise ElfError(f"a table of the dynamic table leads outside the file: {error}") from error
     return None
 
 
-def _any_within(starts: Words, stops: Words, start: int, stop: int) -> bool:
-    return any(first < stop and (first >= start or last > start) for first, last in zip(starts, stops, strict=True))
+def _any_within(starts: Words, sizes: Words | int, start: int, stop: int) -> bool:
+    # What is asked about lies behind nearly all that has an address: a maximum answers for a whole table.
+    if not starts:
+        return False
+    if isinstance(sizes, int):
+        return max(starts) + max(sizes, 1) > start and any(
+            first < stop and first + max(sizes, 1) > start for first in starts
+        )
+    return (max(starts) >= start or max(map(add, starts, sizes)) > start) and any(
+        first < stop and first + max(size, 1) > start for first, size in zip(starts, sizes, strict=True)
+    )
 
 
-def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words]]:
-    """Give all addresses and where what stands there ends, which is the address itself where that is not known."""
+def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words | int]]:
+    """Give all addresses, by what has them, with the size of what is there: of each or of all; 0 where nobody knows."""
     tables = [segment for segment in elf.segments if segment.type == PT_DYNAMIC]
     if len(tables) != 1:
         raise ElfError(f"it has {len(tables)} dynamic tables")
@@ -75,19 +85,19 @@ def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words]]:
     if any(tag in reserved for tag in tags for reserved in _ANDROID):
         raise ElfError("its relocations are packed for Android")
     dynamic = dict(zip(tags, values, strict=True))
-    yield "the dynamic table", values, values
+    yield "the dynamic table", values, 0
     places = [(dynamic[tag], dynamic.get(size, 0)) for tag, size in _EXTENTS.items() if tag in dynamic]
-    yield "the dynamic table", [place for place, _ in places], [place + size for place, size in places]
+    yield "the dynamic table", [place for place, _ in places], [size for _, size in places]
     yield from _relocations(elf, dynamic)
     if _DT_SYMTAB in dynamic:
         # st_value and st_size are the second and third word of three in the larger class, of four in the smaller.
         entry, step = (24, 3) if elf.form.bits == 64 else (16, 4)
         symbols = _words(elf, dynamic[_DT_SYMTAB], entry * symbol_count(elf, dynamic, entry))
         values, sizes = symbols[1::step], symbols[2::step]
-        yield "a dynamic symbol", values, list(map(add, values, sizes))
+        yield "a dynamic symbol", values, sizes
 
 
-def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Words, Words]]:
+def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Words, Words | int]]:
     """Give where relocations write, and what they add to what they write."""
     explicit = [(_DT_RELA, _DT_RELASZ)] if _DT_RELA in dynamic else []
     implicit = [(_DT_REL, _DT_RELSZ)] if _DT_REL in dynamic else []
@@ -95,20 +105,23 @@ def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Wo
         (explicit if dynamic.get(_DT_PLTREL) == _DT_RELA else implicit).append((_DT_JMPREL, _DT_PLTRELSZ))
     for tag, size in explicit:
         words = _words(elf, dynamic[tag], dynamic.get(size, 0))
-        yield "a relocation", words[0::3], words[0::3]
+        yield "a relocation", words[0::3], words.itemsize
         addends = array(words.typecode.lower(), words.tobytes())[2::3]  # signed
-        yield "a relocation's addend", addends, addends
+        yield "a relocation's addend", addends, 0
     places: list[Words] = [_words(elf, dynamic[tag], dynamic.get(size, 0))[0::2] for tag, size in implicit]
     if _DT_RELR in dynamic:
         places.append(list(_packed(_words(elf, dynamic[_DT_RELR], dynamic.get(_DT_RELRSZ, 0)), elf.form.bits)))
+    if sum(map(len, places)) > _MOST_IN_PLACE:
+        raise ElfError(f"more than {_MOST_IN_PLACE} relocations have their addends in place")
     for each in places:
-        yield "a relocation", each, each
-        added = list(_added(elf, each))
-        yield "what a relocation adds to", added, added
+        yield "a relocation", each, elf.form.bits // 8
+        yield "what a relocation adds to", list(_added(elf, each)), 0
 
 
 def _packed(words: Words, bits: int) -> Iterator[int]:
     """Give the places that a packed table stands for: an address, then bits for the words behind it."""
+    if len(words) > _MOST_PACKED:
+        raise ElfError(f"a table of {len(words)} packed relocations")
     place = count = 0
     size = bits // 8
     for word in words:
@@ -122,8 +135,8 @@ def _packed(words: Words, bits: int) -> Iterator[int]:
                 yield place + (bit - 1) * size
                 count += 1
         place += (bits - 1) * size
-        if count > _LONGEST_RUN:
-            raise ElfError(f"more than {_LONGEST_RUN} relocations are packed in a table")
+        if count > _MOST_IN_PLACE:
+            raise ElfError(f"more than {_MOST_IN_PLACE} relocations are packed in a table")
 
 
 def _added(elf: Object, places: Iterable[int]) -> Iterator[int]:

@@ -164,6 +164,11 @@ def _relocated(elf: Object, address: int) -> Content:
     return elf.content.overlaid(_table(elf, 7), _word(elf, address))
 
 
+def _relocated_across(elf: Object, address: int) -> Content:
+    """Let a relocation write a word whose last byte alone is of the filler, or the first of which is asked for."""
+    return elf.content.overlaid(_table(elf, 7), _word(elf, address - 7))
+
+
 def _added(elf: Object, address: int) -> Content:
     return elf.content.overlaid(_table(elf, 7) + 16, _word(elf, address))
 
@@ -198,6 +203,7 @@ def _program_header(elf: Object, address: int) -> Content:
     [
         pytest.param(_named_by_the_dynamic_table, "the dynamic table names them", id="dynamic table"),
         pytest.param(_relocated, "a relocation names them", id="relocation"),
+        pytest.param(_relocated_across, "a relocation names them", id="relocation across"),
         pytest.param(_added, "a relocation's addend names them", id="addend"),
         pytest.param(_jumped_to, "a relocation names them", id="relocation of a function"),
         pytest.param(_symbol, "a dynamic symbol names them", id="symbol"),
