@@ -1,7 +1,7 @@
 """The one exception of the proof: bytes at the end of a writable segment that become zeros in memory.
 
 Every other clause asks that a PT_LOAD maps the same bytes. This one lets its p_filesz shrink while p_memsz stays: the
-loader then puts zeros where the file's bytes were (glibc and musl for PF_W alone, which is why it is asked). Where they
+loader then puts zeros where the file's bytes were (musl's in writable segments alone, so PF_W is asked). Where they
 were zeros the memory is the same. Where they were not, they must be patchelf's filler and nothing in the object may
 name them, by any address that it holds. GNU strip unmaps such bytes without looking (hazards: so it destroyed
 BOLT-ed libraries' code, .dynstr of programs and the alignment of numpy's OpenBLAS).
@@ -34,7 +34,7 @@ def objection(old: Object, new: Object, was: Segment, now: Segment) -> str | Non
     page = largest_page(old)
     start, stop = was.vaddr + now.filesz, was.vaddr + was.filesz
     if was.type != PT_LOAD or not was.flags & _PF_W or was.memsz < was.filesz:
-        return "it is no writable PT_LOAD, which alone a loader fills with zeros"
+        return "it is no writable PT_LOAD, which alone every loader fills with zeros"
     if not now.filesz and was.vaddr % page:
         # The page that it begins in the middle of would come from wherever p_offset points now.
         return "nothing is left of it in a page that it shares"
