@@ -61,7 +61,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_a_library_has_one_importer(library: str, owner: list[str]) -> None:
     """The terminal and the engine are each known to one module."""
     importers = [
-        path.stem
+        path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for path in MODULES
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == library for alias in node.names))

@@ -1,56 +1,30 @@
-"""Commands, options and exit codes. The result goes to stdout, everything else to stderr."""
+"""`slimmer run`: slim an image, verify the result, put it where it is to go."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from slimmer import __version__, rules
-from slimmer.errors import DestinationError, SlimmerError, UsageError
+from slimmer.cli.exits import EXIT_CODES, complain
+from slimmer.errors import DestinationError, UsageError
 from slimmer.formats.compression import Compression
-from slimmer.listing import rules_table, survey_table
 from slimmer.platforms import Platform
 from slimmer.report import write_json
 from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.source_date import source_date
 from slimmer.summary import render
-from slimmer.survey import survey
 from slimmer.terminal import listener
 
 if TYPE_CHECKING:
     from slimmer.report import Report
 
-_EXIT_CODES = """
-\b
-Exit status:
-  0   done
-  1   a fault of slimmer's own
-  2   the command line is wrong
-  3   a check failed; nothing was tagged
-  4   the source image cannot be read
-  5   the result cannot be written
-  130 interrupted; nothing is left behind
-"""
 
-
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog=_EXIT_CODES,
-    no_args_is_help=True,
-)
-@click.version_option(__version__, prog_name="slimmer", message="%(prog)s %(version)s")
-def commands() -> None:
-    """Slim a built container image, and prove that it still works before anything is tagged."""
-
-
-@commands.command(epilog=_EXIT_CODES)
+@click.command("run", epilog=EXIT_CODES)
 @click.argument("image")
 @click.option("-t", "--tag", metavar="REF", help="Name of the result.  [default: IMAGE's own with -slim]")
 @click.option(
@@ -90,7 +64,7 @@ def commands() -> None:
 )  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
-def run(
+def command(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
@@ -117,29 +91,12 @@ def run(
         try:
             _write_reports(failed.report, reports)
         except DestinationError as error:
-            _complain(str(error))  # and the check that failed stays what this run ends with
+            complain(str(error))  # and the check that failed stays what this run ends with
         raise
     _show(report, quiet=quiet, verbose=verbose)
     if report.result is not None:
         click.echo(f"{report.result.id} {report.result.reference}")
     _write_reports(report, reports)
-
-
-@commands.command("rules", epilog=_EXIT_CODES)
-@click.argument("image", required=False)
-@click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors and the table only.")
-def list_rules(*, image: str | None, wanted: str | None, quiet: bool) -> None:
-    """List the rules: what each removes, and whether it is on by default; with IMAGE, what each would save there.
-
-    Each rule is asked by itself: what two of them would take counts for both. Nothing is written.
-    """
-    if image is None:
-        click.echo(rules_table(rules.discover()), nl=False)
-        return
-    platform = Platform.parse(wanted) if wanted else None
-    found = survey(image, platform, listener("none" if quiet else "auto"))
-    click.echo(survey_table(found), nl=False)
 
 
 def _check_report(path: Path) -> None:
@@ -166,35 +123,3 @@ def _write_reports(report: Report, reports: tuple[Path, ...]) -> None:
             write_json(report, path)
         except OSError as error:
             raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
-
-
-def run_command_line() -> int:
-    """Run the command that the process was given and give its exit status; one sentence for whatever goes wrong.
-
-    KeyboardInterrupt is the caller's.
-    """
-    verbose = "-v" in sys.argv or "--verbose" in sys.argv
-    try:
-        commands.main(standalone_mode=False)
-    except click.Abort as error:
-        raise KeyboardInterrupt from error  # click's name for it
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except SlimmerError as error:
-        if verbose:
-            traceback.print_exc()
-        _complain(str(error))
-        return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last boundary: whatever it is becomes a sentence
-        if verbose:
-            traceback.print_exc()
-        _complain(
-            f"a fault of slimmer's own: {type(error).__name__}: {error}; please report it with --verbose's output"
-        )
-        return SlimmerError.exit_code
-    return 0
-
-
-def _complain(sentence: str) -> None:
-    click.echo(f"slimmer: {sentence}", err=True)
