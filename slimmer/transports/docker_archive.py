@@ -14,7 +14,7 @@ from slimmer.formats.replacing import check_file, replacing, require_room, writi
 from slimmer.formats.spool import Spool
 from slimmer.naming import result_tag
 from slimmer.platforms import Platform
-from slimmer.progress import watched
+from slimmer.progress import Silence, watched
 from slimmer.transports import path_and_name
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def read_store(store: Store, image: docker_save.Described, spool: Spool, session
         chosen = oci.choose(store, None, session.platform, session.default_platform)
         with session.progress.stage("reading", oci.length(store, chosen.digest)) as stage:
             return oci.read(store, chosen.digest, spool, stage)
-    with session.progress.stage("reading", docker_save.length(store, image)) as stage:
+    length = docker_save.length(store, image)
+    # Of an archive that went by as a stream nothing is left to read.
+    with (session.progress if length else Silence()).stage("reading", length) as stage:
         found = docker_save.read(store, image, spool, stage)
     require_platform(Platform.of(found.config.mapping), store.reference, session)
     return found

@@ -235,7 +235,7 @@ def test_progress_in_a_log_is_plain_lines(docker: Docker, slimmer: Slimmer, laye
 
     lines = done.stderr.splitlines()
     assert lines[0].startswith("slimmer: flattening ")
-    assert lines[1].startswith("slimmer: reading done: ")
+    assert lines[1].startswith("slimmer: flattening done: 3 layers in ")
     assert "\r" not in done.stderr
     assert "\x1b" not in done.stderr
     assert "slimmer:" not in slimmer("run", "--dry-run", "slimmer-test/lines:1", "--progress", "none").stderr
