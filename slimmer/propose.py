@@ -6,7 +6,8 @@ import fnmatch
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.elf.linkage import Unresolved, broken, link
+from slimmer.elf.linkage import Unresolved, link
+from slimmer.elf.losses import broken
 from slimmer.errors import SlimmerError
 from slimmer.layer import Kind
 from slimmer.metadata import amendments

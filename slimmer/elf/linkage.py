@@ -101,7 +101,7 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
     skipped: list[tuple[str, str]] = []
     for path, inode in rootfs.entries():
         content = inode.content
-        if inode.kind is not Kind.FILE or content is None:
+        if inode.kind is not Kind.FILE or content is None or path.endswith(_TEXTS):
             continue
         if content not in read:
             read[content] = known.read[content] if known is not None and content in known.read else _read(content)
@@ -133,47 +133,6 @@ def _best_names(rootfs: Rootfs, bindings: Mapping[str, Binding]) -> dict[str, li
     return {path: bindings[path].unresolved(path) for _, _, path in best.values()}
 
 
-def broken(before: Linkage, after: Linkage) -> list[tuple[str, str]]:
-    """Give each object's path with a sentence for each library or symbol that it no longer binds to as it did.
-
-    What is gone from the root is no loss by itself, only to who needed it. Which object of a process provides what an
-    object's own closure does not have is a guess, so there a loss is only when nobody provides it any more.
-    """
-    found: list[tuple[str, str]] = []
-    now_skipped = dict(after.skipped)
-    for path, was in before.bindings.items():
-        now = after.bindings.get(path)
-        if now is None:
-            if path in now_skipped:
-                found.append((path, f"it can no longer be read: {now_skipped[path]}"))
-            continue
-        found += [(path, sentence) for sentence in (*_lost_libraries(was, now), *_lost_symbols(was, now))]
-    return found
-
-
-def _lost_libraries(was: Binding, now: Binding) -> Iterator[str]:
-    for name, old in was.needed.items():
-        new = now.needed.get(name)
-        if old is not None and new != old:
-            yield f"{name}, which was {old}, is now {new or 'not found'}"
-
-
-def _lost_symbols(was: Binding, now: Binding) -> Iterator[str]:
-    if was.bound != now.bound:
-        new, nobody = now.providers(), "none of the libraries that it needs"
-        for symbol, old in sorted(was.providers().items()):
-            if new.get(symbol) != old:
-                yield f"{_spelled(symbol)}, which {old} provided, is now provided by {new.get(symbol) or nobody}"
-    elsewhere = frozenset().union(*now.bound.values(), *now.provided.values())
-    for old, symbols in was.provided.items():
-        for symbol in sorted(symbols - elsewhere):
-            yield f"{_spelled(symbol)}, which {old} provided to the process, is now provided by nobody"
-
-
-def _spelled(symbol: bytes) -> str:
-    return "symbol " + "@".join(filter(None, split(symbol)))
-
-
 def _read(content: Content) -> Read:
     try:
         if not is_elf(content):
@@ -182,6 +141,10 @@ def _read(content: Content) -> Read:
         return read_dynamic(elf) if elf.header.type in {ET_DYN, ET_EXEC} else None
     except ElfError as error:
         return ElfError(str(error))  # without the traceback, which would hold what was read
+
+
+_TEXTS = (".py", ".pyc", ".pyi", ".h", ".hpp", ".cuh", ".inc", ".txt", ".md", ".json", ".html", ".js", ".css", ".gz")
+"""Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
 
 
 class _Linker:
@@ -287,11 +250,14 @@ class _Linker:
     def _answers(self, path: str, symbols: set[bytes], *, musl: bool | None = None) -> set[bytes]:
         """Give those of SYMBOLS that the object defines; glibc heeds versions, musl only whether one is hidden."""
         defined = self._objects[path].symbols
+        musl = self._processes[path][2] if musl is None else musl
+        if not musl and not defined.unversioned:
+            return symbols & defined.versioned | symbols & defined.default
         by_name: dict[bytes, list[bytes]] = {}
         for symbol in symbols:
             by_name.setdefault(symbol.partition(b"\0")[0], []).append(symbol)
         names = set(by_name)
-        if self._processes[path][2] if musl is None else musl:
+        if musl:
             answered, found = names & defined.unversioned | names & defined.visible, set[bytes]()
         else:
             answered, found = names & defined.unversioned, symbols & defined.versioned | symbols & defined.default

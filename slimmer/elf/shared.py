@@ -13,6 +13,8 @@ from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slimmer.content import Content
     from slimmer.elf.binutils import Strip
     from slimmer.elf.object import Object
@@ -24,9 +26,12 @@ _FLAGS = ("--strip-unneeded",)
 _TIME_LIMIT = 120.0
 
 
-def slim_shared_object(content: Content, architecture: str, strip: Strip | None) -> tuple[Content, str] | None:
+def slim_shared_object(
+    content: Content, architecture: str, strip: Strip | None, objection: Callable[[], str | None] = lambda: None
+) -> tuple[Content, str] | None:
     """Give the slimmed object and how it was made, or None where there is nothing to take.
 
+    OBJECTION gives why the file must not change; it is asked when there is something to take, before the work.
     STRIP writes it when there is one, else, and where what strip wrote fails the proof, slimmer's layout does. Raises
     ElfError, with the reason, for an object that is to be kept as it is.
     """
@@ -40,7 +45,7 @@ def slim_shared_object(content: Content, architecture: str, strip: Strip | None)
         raise ElfError("it has no section headers, so nothing says what could go")
     if not removable(elf) and not _spares_filler(elf):
         return None  # stripped already
-    if (reason := refusal(elf, architecture)) is not None:
+    if (reason := refusal(elf, architecture) or objection()) is not None:
         raise ElfError(reason)
     by = "layout"
     if strip is not None:

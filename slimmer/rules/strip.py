@@ -9,6 +9,7 @@ Every result passes the proof of elf/contract.py or elf/archive.py, or is not us
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slimmer.elf.ar import MAGIC, is_archive
@@ -57,10 +58,8 @@ class Strip:
         program = find_strip()
         with scene.progress.stage("stripping", sum(inode.size for _, inode, _ in candidates)) as stage:
             for path, inode, kind in candidates:
-                decision = _decide(path, inode, kind, scene, program)
-                if isinstance(decision, Replace):
-                    reason = _objection(rootfs.names(inode), objections)
-                    decision = decision if reason is None else Keep(path, reason)
+                objection = partial(_objection, inode, rootfs, objections)
+                decision = _decide(path, inode, kind, scene, program, objection)
                 if decision is not None:
                     yield decision
                 stage.advance(inode.size)
@@ -72,39 +71,43 @@ def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
     return next((kind for name in rootfs.names(inode) for kind in kinds if kind.fullmatch(name)), None)
 
 
-def _decide(path: str, inode: Inode, kind: re.Pattern[str], scene: Scene, program: Program | None) -> Decision | None:
+def _decide(
+    path: str, inode: Inode, kind: re.Pattern[str], scene: Scene, program: Program | None,
+    objection: Callable[[], str | None],
+) -> Decision | None:  # fmt: skip
     content = inode.content
     if content is None or not content.size:
         return None
     try:
         if kind is _ARCHIVE:
-            made = _slim_archive(content, scene.config.architecture, program)
+            made = _slim_archive(content, scene.config.architecture, program, objection)
         else:
             chosen = program if scene.settings.strip_with is StripWith.BINUTILS else None
-            made = slim_shared_object(content, scene.config.architecture, chosen)
+            made = slim_shared_object(content, scene.config.architecture, chosen, objection)
     except ElfError as error:
         return Keep(path, str(error))
-    if made is None:
-        return None
-    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
-        return Keep(path, "the kernel checks its signature (security.ima)")
-    return Replace(path, *made)
+    return None if made is None else Replace(path, *made)
 
 
-def _slim_archive(content: Content, architecture: str, program: Program | None) -> tuple[Content, str] | None:
+def _slim_archive(
+    content: Content, architecture: str, program: Program | None, objection: Callable[[], str | None]
+) -> tuple[Content, str] | None:
     if content.size <= len(MAGIC) or not is_archive(content):
         return None  # without members, or something that only looks like an archive by its name
     if program is None:
         raise ElfError("a static archive, and there is no strip program on this machine; binutils has one")
     try:
-        slimmed = slim_archive(content, machine_of(architecture), program)
+        slimmed = slim_archive(content, machine_of(architecture), program, objection)
     except StrippedAlreadyError:
         return None
     return slimmed, f"{program.version}: debug sections and unneeded symbols removed, every member proved unchanged"
 
 
-def _objection(names: Sequence[str], objections: Sequence[Callable[[str], str | None]]) -> str | None:
-    """Give the first reason for which any name of a file must not change, or None."""
+def _objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
+    """Give the first reason for which a file, or any name of it, must not change; None when there is none."""
+    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
+        return "the kernel checks its signature (security.ima)"
+    names = rootfs.names(inode)
     return next((reason for object_to in objections for name in names if (reason := object_to(name)) is not None), None)
 
 

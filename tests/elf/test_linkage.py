@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.content import Content
-from slimmer.elf.linkage import Linkage, Unresolved, broken, link
+from slimmer.elf.linkage import Linkage, Unresolved, link
+from slimmer.elf.losses import broken
 
 from handmade import directory, file, flattened, hard_link, symlink
 
