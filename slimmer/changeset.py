@@ -8,6 +8,7 @@ read.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _OVERLAY_OWN = "trusted.overlay."
 _CAPABILITY = "security.capability"
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 _HIDDEN = Inode(Kind.CHARACTER, 0)
+_UNNAMED_SETGID = Inode(Kind.DIRECTORY, 0o2755)
 
 
 class Directory:
@@ -236,15 +238,18 @@ def _descend(root: Directory, path: str, *, make: bool) -> Directory:
             pending.extend(child.target.split("/")[::-1])
             continue
         if not isinstance(child, Directory):
-            child = _made(directory, part, child, make=make)
+            if not make:
+                raise _NoWayError
+            child = _made(directory, part, child)
+            # The kernel hands the bit down; but for the root's, which the engine does not set.
+            if directory is not root and directory.inode is not None and directory.inode.mode & stat.S_ISGID:
+                child.inode = _UNNAMED_SETGID
         above.append(directory)
         directory = child
     return directory
 
 
-def _made(parent: Directory, name: str, existing: Inode | None, *, make: bool) -> Directory:
-    if not make:
-        raise _NoWayError
+def _made(parent: Directory, name: str, existing: Inode | None) -> Directory:
     if existing is not None and not is_whiteout(existing):
         raise _NoWayError(f"which lies below {name!r}, which is no directory")
     if name.startswith(WHITEOUT) and not name.startswith(_AUFS_OWN):

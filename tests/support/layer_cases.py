@@ -96,6 +96,7 @@ OF_CHANGES: dict[str, Layers] = {
     "directory, file, directory": [[file("d/a")], [file("d")], [file("d/b")]],
     "later directory": [[directory("d", mode=0o700, owner=(1, 1), **xattr(user__a="1")), file("d/a")], [directory("d", mode=0o1777, mtime=7)]],
     "directory that a later layer does not name": [[directory("d", mode=0o700, owner=(5, 5), **xattr(user__a="1"))], [file("d/x")]],
+    "below a setgid directory": [[directory("d", mode=0o2750, owner=(0, 7)), file("d/e/f/x"), directory("d/g"), file("h/x"), directory("h", mode=0o2755), file("d/i/.wh.x")]],
     "marker's letters amid a name": [[file("name.wh.part"), file("d.wh/x")], [file(".wh.name.wh.part")]],
     "empty layers": [[], [file("a")], [], make_tar()],
     "layer of no bytes": [[file("a")], b""],
