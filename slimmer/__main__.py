@@ -18,7 +18,7 @@ def main() -> NoReturn:
     initialised.
     """
     interrupts.install()
-    # An image is a million objects that live to the end and hardly any cycle: looking for some took a sixth of the time.
+    # An image is a million objects that live to the end and hardly any cycle: looking took a sixth of the time.
     gc.set_threshold(200_000, 50, 1000)
     try:
         with interrupts.held():
