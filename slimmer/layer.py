@@ -1,8 +1,7 @@
-"""Tar entries in and out: what a layer says of a file, and the one way slimmer writes a layer.
+"""What a layer says of each file, read from its tar.
 
 Reading keeps what the engine would put on disk: nanoseconds, extended attributes, sparse files, names that are not
-UTF-8. Writing is canonical: unique names, parents first, a link after its target, PAX records only where a ustar
-header cannot say it, no clock and no user names, so that the same files give the same bytes on every machine.
+UTF-8.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import IO, TYPE_CHECKING, cast
 
+from slimmer import tar_header
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.errors import SourceError
+from slimmer.tar_header import BLOCK, END_OF_ARCHIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-BLOCK = 512
-END_OF_ARCHIVE = 2 * BLOCK
-_XATTR = "SCHILY.xattr."
-_NANOSECONDS = 1_000_000_000
+XATTR = "SCHILY.xattr."
+"""What the PAX record of an extended attribute begins with."""
+NANOSECONDS = 1_000_000_000
 _MAX_HEADER = 1 << 20  # as Go's archive/tar, which engines read layers with
 _MAY_NOT_BE_EMPTY = ("path", "linkpath", "size", "uid", "gid", "mtime")
 _NO_DEVICE = (0, 0)
@@ -38,6 +38,9 @@ class Kind(Enum):
     CHARACTER = tarfile.CHRTYPE
     BLOCK = tarfile.BLKTYPE
     FIFO = tarfile.FIFOTYPE
+
+
+DEVICES = frozenset({Kind.CHARACTER, Kind.BLOCK})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,10 +114,8 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
             fileobj=cast("IO[bytes]", stream), mode="r:", errorlevel=2, encoding="utf-8",
             errors="surrogateescape", pax_headers=_NoGlobals(),
         ) as tar:  # fmt: skip
-            while member := tar.next():
-                tar.members = []  # type: ignore[attr-defined] # or it remembers every header of a layer
+            for member in _members(tar, stream):
                 yield _entry(member, content, name)
-                stream.seek(tar.offset)  # or it reads a byte before the next header, which opens that file
             # tarfile takes a header that it cannot read for the end, and a single block of zeros too.
             if any(content.read_at(tar.offset, END_OF_ARCHIVE)):
                 raise tarfile.ReadError(f"bad header at byte {tar.offset}")
@@ -122,6 +123,27 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
         raise SourceError(
             f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again"
         ) from error
+
+
+def _members(tar: tarfile.TarFile, stream: _Headers) -> Iterator[tarfile.TarInfo]:
+    """Give every member: ordinary headers are read here, tarfile is set upon all others."""
+    tar.firstmember = None  # type: ignore[attr-defined] # it read one when it was opened
+    offset = 0
+    while True:
+        stream.seek(offset)
+        member = tar_header.decode(stream.read(BLOCK))
+        if member is not None:
+            member.offset_data = offset + BLOCK
+            offset += BLOCK + member.size + -member.size % BLOCK
+        else:
+            stream.seek(offset)  # where it expects to be: it would read a byte before, which opens that file
+            tar.offset = offset
+            member = tar.next()
+            if member is None:
+                return
+            tar.members = []  # type: ignore[attr-defined] # or it remembers every header
+            offset = tar.offset
+        yield member
 
 
 def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
@@ -147,9 +169,9 @@ def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
 
 def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str, layer: str) -> Inode:
     xattrs = {
-        key.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
+        key.removeprefix(XATTR): value.encode("utf-8", "surrogateescape")
         for key, value in member.pax_headers.items()
-        if key.startswith(_XATTR)
+        if key.startswith(XATTR)
     }
     if any(not key.isprintable() for key in xattrs):
         raise SourceError(f"layer {layer} gives {path!r} an extended attribute whose name is not text")
@@ -161,7 +183,7 @@ def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str,
         mtime=_nanoseconds(member, path, layer),
         content=data,
         target=member.linkname if kind is Kind.SYMLINK else "",
-        device=(member.devmajor, member.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else _NO_DEVICE,
+        device=(member.devmajor, member.devminor) if kind in DEVICES else _NO_DEVICE,
         xattrs=xattrs or None,
     )
 
@@ -197,13 +219,13 @@ def normal_path(name: str, layer: str) -> str:
 def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
     text = member.pax_headers.get("mtime")
     if text is None:
-        return int(member.mtime) * _NANOSECONDS
+        return int(member.mtime) * NANOSECONDS
     # tarfile makes a float of it, which holds no nanoseconds of this century.
     parts = re.fullmatch(r"(-?)(\d+)(?:\.(\d*))?", text)
     if parts is None:
         raise SourceError(f"layer {layer} gives {path!r} the modification time {text!r}, which is no number")
     sign, seconds, fraction = parts.groups()
-    value = int(seconds) * _NANOSECONDS + int((fraction or "").ljust(9, "0")[:9])
+    value = int(seconds) * NANOSECONDS + int((fraction or "").ljust(9, "0")[:9])
     return -value if sign else value
 
 
@@ -228,69 +250,3 @@ def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: s
     if any(piece.length < 0 for piece in pieces):
         raise SourceError(f"layer {layer} holds {path!r} with a sparse map that does not add up")
     return Content(pieces)
-
-
-def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
-    """Give the tar header of an inode under PATH, with the inode's own size, or of a hard link to LINK_TO.
-
-    Every header is made from nothing. An edited TarInfo would keep the old PAX `size` record, and the entry behind it
-    would vanish.
-    """
-    member = tarfile.TarInfo()
-    member.type = inode.kind.value if link_to is None else tarfile.LNKTYPE
-    member.name = path or "."
-    member.linkname = inode.target if link_to is None else link_to
-    member.mode = inode.mode
-    member.uid = inode.uid
-    member.gid = inode.gid
-    seconds, fraction = divmod(inode.mtime, _NANOSECONDS)
-    member.mtime = seconds
-    member.pax_headers = {}
-    if fraction or seconds < 0:
-        member.pax_headers["mtime"] = _decimal(inode.mtime)
-    if link_to is None:
-        member.size = inode.content.size if inode.content is not None else 0
-        member.devmajor, member.devminor = inode.device
-    # On a hard link too: the engine sets the owner anew for each name, which makes the kernel drop capabilities.
-    for key, value in sorted((inode.xattrs or {}).items()):
-        member.pax_headers[_XATTR + key] = value.decode("utf-8", "surrogateescape")
-    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-
-
-def _decimal(nanoseconds: int) -> str:
-    whole, fraction = divmod(abs(nanoseconds), _NANOSECONDS)
-    text = f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
-    return f"-{text}" if nanoseconds < 0 else text
-
-
-def padding(size: int) -> bytes:
-    """Give the zeros that fill SIZE bytes up to a whole block."""
-    return bytes(-size % BLOCK)
-
-
-def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
-    """Give each entry with the path it is a hard link to; None for an inode's first name, which carries the data."""
-    first: dict[int, str] = {}
-    for path, inode in entries:
-        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(id(inode))
-        first.setdefault(id(inode), path)
-
-
-def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
-    """Give the exact length in bytes of what `layer_chunks` writes for the same entries."""
-    total = END_OF_ARCHIVE
-    for path, inode, link_to in named(entries):
-        total += len(header(path, inode, link_to))
-        if link_to is None and inode.content is not None:
-            total += inode.content.size + len(padding(inode.content.size))
-    return total
-
-
-def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
-    """Give the layer tar of the entries, which come in canonical order, piece by piece."""
-    for path, inode, link_to in named(entries):
-        yield header(path, inode, link_to)
-        if link_to is None and inode.content is not None:
-            yield from inode.content.chunks()
-            yield padding(inode.content.size)
-    yield bytes(END_OF_ARCHIVE)

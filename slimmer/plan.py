@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
-from slimmer.layer import layer_chunks, layer_size
+from slimmer.layer_writer import layer_chunks, layer_size
 from slimmer.progress import Progress, Silence
 from slimmer.settings import Settings
 

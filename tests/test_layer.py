@@ -12,7 +12,8 @@ import pytest
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.layer import Kind, layer_chunks, layer_size, read_layer
+from slimmer.layer import Kind, read_layer
+from slimmer.layer_writer import layer_chunks, layer_size
 from slimmer.rootfs import flatten
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink

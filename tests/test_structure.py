@@ -23,9 +23,9 @@ ORDER = [
     ["elf", "dependents"],
     ["commands", "users"],
     ["rootfs"],
-    ["changeset"],
+    ["changeset", "layer_writer"],
     ["layer", "image", "reference", "platforms"],
-    ["content", "rawjson", "interrupts", "progress", "settings", "source_date"],
+    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "tar_header"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from slimmer.errors import SlimmerError, SourceError
 from slimmer.formats.store import Hashed, json_of, layer, metadata
 from slimmer.image import Config, Image
-from slimmer.layer import END_OF_ARCHIVE, padding
+from slimmer.tar_header import END_OF_ARCHIVE, padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,8 +13,8 @@ from slimmer.formats.compression import compressed
 from slimmer.formats.oci import IMAGE_NAME, INDEX, LAYOUT, REF_NAME
 from slimmer.formats.replacing import replacing
 from slimmer.formats.store import Hashed
-from slimmer.layer import END_OF_ARCHIVE, padding
 from slimmer.platforms import Platform
+from slimmer.tar_header import END_OF_ARCHIVE, padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,8 @@ import pytest
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.layer import layer_chunks, read_layer
+from slimmer.layer import read_layer
+from slimmer.layer_writer import layer_chunks
 from slimmer.rootfs import Rootfs, flatten
 
 from handmade import directory, file, hard_link, make_tar

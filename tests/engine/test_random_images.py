@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, event, given, settings
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.layer import layer_chunks, read_layer
+from slimmer.layer import read_layer
+from slimmer.layer_writer import layer_chunks
 from slimmer.rootfs import flatten
 
 from handmade import make_tar

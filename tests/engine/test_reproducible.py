@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.content import Content
-from slimmer.layer import layer_chunks, read_layer
+from slimmer.layer import read_layer
+from slimmer.layer_writer import layer_chunks
 from slimmer.rootfs import flatten
 
 from handmade import directory, file, hard_link, make_tar, symlink

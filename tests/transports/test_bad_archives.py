@@ -11,6 +11,7 @@ import pytest
 
 from handmade import file, make_tar, symlink
 from image_files import INDEX, MANIFEST, Layout, config_of, docker_archive, named, sha256
+from refused_cases import REFUSED
 
 if TYPE_CHECKING:
     import subprocess
@@ -80,6 +81,16 @@ def test_a_bad_archive_is_exit_4(name: str, slimmer: Slimmer, tmp_path: Path) ->
     (tmp_path / "image.tar").write_bytes(data)
 
     assert re.search(words, refused(slimmer, f"docker-archive:{tmp_path}/image.tar", tmp_path))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_layer_that_is_refused_is_exit_4(name: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """Every layer that slimmer does not take, out of an archive: the sentence has the entry's name."""
+    case = REFUSED[name]
+    layers = [layer if isinstance(layer, bytes) else make_tar(*layer) for layer in case.layers]
+    (tmp_path / "image.tar").write_bytes(docker_archive(layers, "app:1"))
+
+    assert case.slimmer in refused(slimmer, f"docker-archive:{tmp_path}/image.tar", tmp_path)
 
 
 def layouts() -> dict[str, tuple[Layout, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import tarfile
@@ -192,6 +193,35 @@ def test_an_engine_gives_the_same_image_from_far_and_near(
     assert near.stdout.split()[0] == far.stdout.split()[0] == archived.stdout.split()[0]
     assert set(expected) <= {near.stdout.split()[0]}
     assert docker.inspect("app:1")["Id"] == source_id
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("packing", ["", "+gzip"], ids=["plain", "gzip"])
+def test_every_engine_gives_and_takes_the_same_image(
+    packing: str, engine: Docker, slimmer: Slimmer, tmp_path: Path, expected: list[str]
+) -> None:
+    """Whatever an engine makes of an image that it was given, slimmer makes the same of it; so for what it is given."""
+    engine.will_make("app:1")
+    engine.will_make("app:1-slim")
+    engine("load", stdin=as_engines_since_25_save(LAYERS, packing) if packing else docker_archive(LAYERS, "app:1"))
+    away = slimmer(
+        "run", "-q", "--no-verify", archive(docker_archive(LAYERS, "app:1"), tmp_path), "-o", f"oci:{tmp_path}/a"
+    )
+    expected.append(away.stdout.split()[0])
+
+    out = slimmer("run", "-q", "--no-verify", "app:1", "-o", f"docker-archive:{tmp_path}/out.tar", env=engine.env)
+    into = slimmer("run", "-q", f"docker-archive:{tmp_path}/image.tar", env=engine.env)
+
+    assert out.returncode == 0, out.stderr
+    assert into.returncode == 0, into.stderr
+    assert out.stdout.split()[0] == expected[0]
+    assert sha256(engine.raw_config("app:1-slim")) == expected[0]
+    name = into.stdout.split()[1]
+    with tarfile.open(fileobj=io.BytesIO(engine.bytes_of("save", name))) as tar:
+        (described,) = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
+        head = tar.extractfile(described["Layers"][0]).read(2)  # type: ignore[union-attr]
+    keeps_blobs = "io.containerd.snapshotter.v1" in engine("info", "--format", "{{.DriverStatus}}")
+    assert (head == b"\x1f\x8b") == keeps_blobs  # packed as that store keeps what is pulled
 
 
 @pytest.mark.engine

@@ -1,0 +1,75 @@
+"""The one way slimmer writes a layer.
+
+It is canonical: unique names, parents first, a link after its target, PAX records only where a ustar header cannot say
+it, no clock and no user names, so that the same files give the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING
+
+from slimmer.layer import DEVICES, NANOSECONDS, XATTR, Kind
+from slimmer.tar_header import END_OF_ARCHIVE, encode, padding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slimmer.layer import Inode
+
+
+def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
+    """Give the tar header of an inode under PATH, with the inode's own size, or of a hard link to LINK_TO."""
+    seconds, fraction = divmod(inode.mtime, NANOSECONDS)
+    records = {}
+    if fraction or seconds < 0:
+        records["mtime"] = _decimal(inode.mtime).encode()
+    # On a hard link too: the engine sets the owner anew for each name, which makes the kernel drop capabilities.
+    for key, value in sorted((inode.xattrs or {}).items()):
+        records[XATTR + key] = value
+    is_device = link_to is None and inode.kind in DEVICES
+    return encode(
+        kind=inode.kind.value if link_to is None else tarfile.LNKTYPE,
+        name=(path or ".").encode("utf-8", "surrogateescape"),
+        link=(inode.target if link_to is None else link_to).encode("utf-8", "surrogateescape"),
+        mode=inode.mode,
+        owner=(inode.uid, inode.gid),
+        size=inode.content.size if link_to is None and inode.content is not None else 0,
+        mtime=seconds,
+        device=inode.device if is_device else None,
+        records=records,
+    )
+
+
+def _decimal(nanoseconds: int) -> str:
+    whole, fraction = divmod(abs(nanoseconds), NANOSECONDS)
+    text = f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+    return f"-{text}" if nanoseconds < 0 else text
+
+
+def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
+    """Give each entry with the path it is a hard link to; None for an inode's first name, which carries the data."""
+    first: dict[int, str] = {}
+    for path, inode in entries:
+        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(id(inode))
+        first.setdefault(id(inode), path)
+
+
+def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
+    """Give the exact length in bytes of what `layer_chunks` writes for the same entries."""
+    total = END_OF_ARCHIVE
+    for path, inode, link_to in named(entries):
+        total += len(header(path, inode, link_to))
+        if link_to is None and inode.content is not None:
+            total += inode.content.size + len(padding(inode.content.size))
+    return total
+
+
+def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
+    """Give the layer tar of the entries, which come in canonical order, piece by piece."""
+    for path, inode, link_to in named(entries):
+        yield header(path, inode, link_to)
+        if link_to is None and inode.content is not None:
+            yield from inode.content.chunks()
+            yield padding(inode.content.size)
+    yield bytes(END_OF_ARCHIVE)
