@@ -9,6 +9,7 @@ Every result passes the proof of elf/contract.py or elf/archive.py, or is not us
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
 _ARCHIVE = re.compile(r".*\.a", re.DOTALL)
+_WORKERS = 1
 _C_LIBRARY = re.compile(
     r"(ld(-linux.*|-musl-.*|64)?|libc|libpthread|libthread_db|libc\.musl-.*)(-\d[\d.]*)?\.so(\.\d+)*"
 )
@@ -56,13 +58,23 @@ class Strip:
         if not scene.settings.include_proprietary:
             objections.append(proprietary(rootfs))
         program = find_strip()
-        with scene.progress.stage("stripping", sum(inode.size for _, inode, _ in candidates)) as stage:
-            for path, inode, kind in candidates:
-                objection = partial(_objection, inode, rootfs, objections)
-                decision = _decide(path, inode, kind, scene, program, objection)
-                if decision is not None:
-                    yield decision
-                stage.advance(inode.size)
+
+        def decide(path: str, inode: Inode, kind: re.Pattern[str]) -> Decision | None:
+            return _decide(path, inode, kind, scene, program, partial(_objection, inode, rootfs, objections))
+
+        total = sum(inode.size for _, inode, _ in candidates)
+        with scene.progress.stage("stripping", total) as stage, ThreadPoolExecutor(_WORKERS) as pool:
+            try:
+                # Archives are written by a program, which has a core of its own while shared objects are laid out here.
+                ahead = {each[0]: pool.submit(decide, *each) for each in candidates if each[2] is _ARCHIVE}
+                for each in candidates:
+                    waiting = ahead.pop(each[0], None)
+                    decision = decide(*each) if waiting is None else waiting.result()
+                    if decision is not None:
+                        yield decision
+                    stage.advance(each[1].size)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
