@@ -94,6 +94,8 @@ class Bench:
     failed: dict[str, str] = field(default_factory=dict)
     reports: dict[str, Any] = field(default_factory=dict)
     """The last report of each of slimmer's commands."""
+    estimates: set[tuple[int, int]] = field(default_factory=set)
+    """Every estimate of slimmer's: bytes of content and of the layer. Of one image they must all be one."""
     has_forgotten: bool = True
 
     def run(self, name: str, image: str) -> figures.Row | None:
@@ -108,7 +110,7 @@ class Bench:
         try:
             taken = measure(command, scratch, self.directory / "log", machine.engine_directory())
             if contestants.makes_an_image(name):
-                images.inspect(f"{images.REPOSITORY}/result:1")
+                size = int(images.inspect(f"{images.REPOSITORY}/result:1")["Size"])
         except CommandError as error:
             if name in contestants.SLIMMER:
                 raise SystemExit(str(error)) from error
@@ -118,7 +120,10 @@ class Bench:
             images.docker("rm", "--force", "--volumes", images.CONTAINER)
             images.remove(f"{images.REPOSITORY}/result:1")
         if name in contestants.SLIMMER:
-            self.reports[name] = json.loads((scratch / "report.json").read_text())
+            report = self.reports[name] = json.loads((scratch / "report.json").read_text())
+            self.estimates.add((report["estimate"]["size"], report["estimate"]["layer_size"]))
+            if name == contestants.RUN and size != report["estimate"]["size"]:
+                raise SystemExit(f"the engine shows {size} bytes where {report['estimate']['size']} were estimated")
         row = {"name": name, "image": image, **asdict(taken)}
         figures.say_run(row)
         return row
@@ -137,6 +142,8 @@ def _measured(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"schema": "slimmer-bench/1", "machine": machine.described(bench.tools)}
     found["rounds"] = arguments.rounds
     found["runs"] = _rounds(bench, arguments.only, arguments.image, arguments.rounds)
+    if len(bench.estimates) > 1:
+        raise SystemExit(f"slimmer estimated one image differently: {bench.estimates}")
     changes = [change for report in bench.reports.values() for change in report["changes"]]
     found["image"] = {
         "reference": arguments.image, "id": described["Id"], "size": int(described["Size"]),
