@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _MOST = 64 << 20
 """Bytes of one table."""
-_DT_NULL, _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 0, 2, 5, 6, 7, 8, 10
-_DT_REL, _DT_RELSZ, _DT_PLTREL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_FINI_ARRAY = 17, 18, 20, 23, 25, 26
+_DT_NULL, DT_PLTRELSZ, _DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, _DT_STRSZ = 0, 2, 5, 6, 7, 8, 10
+DT_REL, DT_RELSZ, DT_PLTREL, DT_JMPREL, _DT_INIT_ARRAY, _DT_FINI_ARRAY = 17, 18, 20, 23, 25, 26
 _DT_INIT_ARRAYSZ, _DT_FINI_ARRAYSZ, _DT_PREINIT_ARRAY, _DT_PREINIT_ARRAYSZ = 27, 28, 32, 33
-_DT_RELRSZ, _DT_RELR = 35, 36
+DT_RELRSZ, DT_RELR = 35, 36
 _EXTENTS = {
     _DT_STRTAB: _DT_STRSZ,
-    _DT_RELA: _DT_RELASZ,
-    _DT_REL: _DT_RELSZ,
-    _DT_JMPREL: _DT_PLTRELSZ,
-    _DT_RELR: _DT_RELRSZ,
+    DT_RELA: DT_RELASZ,
+    DT_REL: DT_RELSZ,
+    DT_JMPREL: DT_PLTRELSZ,
+    DT_RELR: DT_RELRSZ,
     _DT_INIT_ARRAY: _DT_INIT_ARRAYSZ,
     _DT_FINI_ARRAY: _DT_FINI_ARRAYSZ,
     _DT_PREINIT_ARRAY: _DT_PREINIT_ARRAYSZ,
@@ -73,10 +73,29 @@ def _any_within(starts: Words, sizes: Words | int, start: int, stop: int) -> boo
 
 def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words | int]]:
     """Give all addresses, by what has them, with the size of what is there: of each or of all; 0 where nobody knows."""
+    dynamic, values = dynamic_table(elf)
+    yield "the dynamic table", values, 0
+    places = [(dynamic[tag], dynamic.get(size, 0)) for tag, size in _EXTENTS.items() if tag in dynamic]
+    yield "the dynamic table", [place for place, _ in places], [size for _, size in places]
+    yield from _relocations(elf, dynamic)
+    if DT_SYMTAB in dynamic:
+        yield "a dynamic symbol", *symbol_places(elf, dynamic)
+
+
+def symbol_places(elf: Object, dynamic: dict[int, int]) -> tuple[Words, Words]:
+    """Give the addresses and the sizes of the dynamic symbols."""
+    # st_value and st_size are the second and third word of three in the larger class, of four in the smaller.
+    entry, step = (24, 3) if elf.form.bits == 64 else (16, 4)
+    symbols = table_words(elf, dynamic[DT_SYMTAB], entry * symbol_count(elf, dynamic, entry))
+    return symbols[1::step], symbols[2::step]
+
+
+def dynamic_table(elf: Object) -> tuple[dict[int, int], Words]:
+    """Give the dynamic table by its tags, and all its values; raise ElfError where it is not understood."""
     tables = [segment for segment in elf.segments if segment.type == PT_DYNAMIC]
     if len(tables) != 1:
         raise ElfError(f"it has {len(tables)} dynamic tables")
-    entries = _words(elf, tables[0].vaddr, tables[0].filesz)
+    entries = table_words(elf, tables[0].vaddr, tables[0].filesz)
     tags, values = entries[0::2], entries[1::2]
     if _DT_NULL not in tags:
         raise ElfError("its dynamic table has no end")
@@ -84,33 +103,23 @@ def _addresses(elf: Object) -> Iterator[tuple[str, Words, Words | int]]:
     tags, values = tags[:end], values[:end]
     if any(tag in reserved for tag in tags for reserved in _ANDROID):
         raise ElfError("its relocations are packed for Android")
-    dynamic = dict(zip(tags, values, strict=True))
-    yield "the dynamic table", values, 0
-    places = [(dynamic[tag], dynamic.get(size, 0)) for tag, size in _EXTENTS.items() if tag in dynamic]
-    yield "the dynamic table", [place for place, _ in places], [size for _, size in places]
-    yield from _relocations(elf, dynamic)
-    if _DT_SYMTAB in dynamic:
-        # st_value and st_size are the second and third word of three in the larger class, of four in the smaller.
-        entry, step = (24, 3) if elf.form.bits == 64 else (16, 4)
-        symbols = _words(elf, dynamic[_DT_SYMTAB], entry * symbol_count(elf, dynamic, entry))
-        values, sizes = symbols[1::step], symbols[2::step]
-        yield "a dynamic symbol", values, sizes
+    return dict(zip(tags, values, strict=True)), values
 
 
 def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Words, Words | int]]:
     """Give where relocations write, and what they add to what they write."""
-    explicit = [(_DT_RELA, _DT_RELASZ)] if _DT_RELA in dynamic else []
-    implicit = [(_DT_REL, _DT_RELSZ)] if _DT_REL in dynamic else []
-    if _DT_JMPREL in dynamic:
-        (explicit if dynamic.get(_DT_PLTREL) == _DT_RELA else implicit).append((_DT_JMPREL, _DT_PLTRELSZ))
+    explicit = [(DT_RELA, DT_RELASZ)] if DT_RELA in dynamic else []
+    implicit = [(DT_REL, DT_RELSZ)] if DT_REL in dynamic else []
+    if DT_JMPREL in dynamic:
+        (explicit if dynamic.get(DT_PLTREL) == DT_RELA else implicit).append((DT_JMPREL, DT_PLTRELSZ))
     for tag, size in explicit:
-        words = _words(elf, dynamic[tag], dynamic.get(size, 0))
+        words = table_words(elf, dynamic[tag], dynamic.get(size, 0))
         yield "a relocation", words[0::3], words.itemsize
         addends = array(words.typecode.lower(), words.tobytes())[2::3]  # signed
         yield "a relocation's addend", addends, 0
-    places: list[Words] = [_words(elf, dynamic[tag], dynamic.get(size, 0))[0::2] for tag, size in implicit]
-    if _DT_RELR in dynamic:
-        places.append(list(_packed(_words(elf, dynamic[_DT_RELR], dynamic.get(_DT_RELRSZ, 0)), elf.form.bits)))
+    places: list[Words] = [table_words(elf, dynamic[tag], dynamic.get(size, 0))[0::2] for tag, size in implicit]
+    if DT_RELR in dynamic:
+        places.append(list(unpacked(table_words(elf, dynamic[DT_RELR], dynamic.get(DT_RELRSZ, 0)), elf.form.bits)))
     if sum(map(len, places)) > _MOST_IN_PLACE:
         raise ElfError(f"more than {_MOST_IN_PLACE} relocations have their addends in place")
     for each in places:
@@ -118,7 +127,7 @@ def _relocations(elf: Object, dynamic: dict[int, int]) -> Iterator[tuple[str, Wo
         yield "what a relocation adds to", list(_added(elf, each)), 0
 
 
-def _packed(words: Words, bits: int) -> Iterator[int]:
+def unpacked(words: Words, bits: int) -> Iterator[int]:
     """Give the places that a packed table stands for: an address, then bits for the words behind it."""
     if len(words) > _MOST_PACKED:
         raise ElfError(f"a table of {len(words)} packed relocations")
@@ -150,7 +159,7 @@ def _added(elf: Object, places: Iterable[int]) -> Iterator[int]:
         yield word
 
 
-def _words(elf: Object, address: int, size: int) -> array[int]:
+def table_words(elf: Object, address: int, size: int) -> array[int]:
     """Give a table of the loaded object as words of its class."""
     if size > _MOST:
         raise ElfError(f"it has a table of {size} bytes")
