@@ -13,6 +13,13 @@ class StripWith(StrEnum):
     BINUTILS = "binutils"
 
 
+class GpuPtx(StrEnum):
+    """Whether the newest PTX of each container of GPU code stays, of which drivers compile code for newer GPUs."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Choices that hold for a whole run."""
@@ -20,3 +27,8 @@ class Settings:
     strip_with: StripWith = StripWith.LAYOUT
     include_proprietary: bool = False
     """Whether libraries are changed whose licence forbids it."""
+    gpu_arch: tuple[str, ...] = ()
+    """The GPUs to keep code for, as they were named; none for all."""
+    gpu_ptx: GpuPtx = GpuPtx.KEEP
+    gpu_recompress: bool = False
+    """Whether GPU code that is packed with LZ4 is packed with zstd instead."""

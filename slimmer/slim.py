@@ -14,6 +14,7 @@ from slimmer.checks import FAILED, Subject
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
 from slimmer.errors import CheckError, SlimmerError, UsageError
+from slimmer.metadata.gpu_targets import labels as gpu_labels
 from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
 from slimmer.propose import propose
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from slimmer.transports import Source, Target
 
 LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
-"""Labels of a result: the ID of the image it was made from, by which version, with which rules."""
+"""Labels of a result: the ID of the image it was made from, by which version, with which rules.
+
+Those of an image whose GPU code was changed are in metadata/gpu_targets.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _carried_out(
 ) -> Report:
     """Make the image, prove it and put it where it is to go; give the report of a whole run."""
     planned, estimate = report.plan, report.estimate
-    writable = _writable(found.image.config, planned, estimate.layer_size, options.created)
+    writable = _writable(found.image.config, planned, estimate.layer_size, options)
     trial = trials.load(writable, "result") if options.verify or target.in_engine else None
     laps.end("write")
     if options.verify and trial is not None:
@@ -141,18 +144,20 @@ def _carried_out(
     return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
 
 
-def _writable(config: Config, planned: Plan, layer_size: int, created: str | None) -> Writable:
+def _writable(config: Config, planned: Plan, layer_size: int, options: Options) -> Writable:
     """Give the result as an image to write: one layer, and the source's configuration with what slimmer adds.
 
     The source is named by the digest of its configuration, not by what an engine calls it: that of a containerd image
     store goes by the manifest, and the same image would become another one there.
     """
     labels = dict(zip(LABELS, (config.id, __version__, ",".join(planned.rules)), strict=True))
+    if any(change.rule == "gpu_code" for change in planned.changes):
+        labels |= gpu_labels(planned.source, options.settings)
     created_by = f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})"
 
     def configure(diff_ids: tuple[Digest, ...]) -> Config:
         (diff_id,) = diff_ids
-        return config.flattened(diff_id, created_by, labels, created)
+        return config.flattened(diff_id, created_by, labels, options.created)
 
     return Writable(lambda: [(layer_size, planned.carry_out())], configure, layer_size, is_one_layer=True)
 

@@ -25,7 +25,7 @@ ORDER = [
     ["rootfs"],
     ["changeset", "layer_writer"],
     ["layer", "image", "reference", "platforms"],
-    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "tar_header"],
+    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "tar_header", "native_gpus"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

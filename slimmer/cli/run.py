@@ -12,9 +12,11 @@ import click
 from slimmer.cli.exits import EXIT_CODES, complain
 from slimmer.errors import DestinationError, UsageError
 from slimmer.formats.compression import Compression
+from slimmer.metadata.gpu_targets import gpus_asked_for
+from slimmer.metadata.licences import CLAUSE
 from slimmer.platforms import Platform
 from slimmer.report import write_json
-from slimmer.settings import Settings, StripWith
+from slimmer.settings import GpuPtx, Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.source_date import source_date
 from slimmer.summary import render
@@ -50,6 +52,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--include-proprietary", is_flag=True, help="Change libraries whose licence forbids it, too.")
 @click.option(
+    "--gpu-arch", metavar="ARCH", multiple=True,
+    help="Keep GPU code for this GPU only (repeatable): sm_90, say; native: this machine's; torch: all that the "
+    "image's PyTorch runs on.",
+)  # fmt: skip
+@click.option(
+    "--gpu-ptx", type=click.Choice([str(choice) for choice in GpuPtx]), default=str(GpuPtx.KEEP), show_default=True,
+    help="The newest PTX, for GPUs newer than those of --gpu-arch.",
+)  # fmt: skip
+@click.option(
     "--debug-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
     help="Save what is stripped as build-id debug files.",
 )  # fmt: skip
@@ -68,7 +79,8 @@ def command(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
-    no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
+    gpu_arch: tuple[str, ...], gpu_ptx: str, no_verify: bool, reports: tuple[Path, ...],
+    progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
 
@@ -77,7 +89,14 @@ def command(
     """
     for path in reports:
         _check_report(path)
-    settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
+    if include_proprietary and not quiet:
+        click.echo(CLAUSE, err=True)
+    gpus = gpus_asked_for(gpu_arch, os.environ)
+    settings = Settings(
+        StripWith(strip_with), include_proprietary=include_proprietary, gpu_arch=gpus, gpu_ptx=GpuPtx(gpu_ptx)
+    )
+    if gpus:
+        also = (*also, "gpu_code")
     options = Options(
         image, tag, output, Compression(compression) if compression else None,
         Platform.parse(wanted) if wanted else None, only, also, skip, exclude,

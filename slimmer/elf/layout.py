@@ -52,12 +52,7 @@ def without_dead_ranges(elf: Object, *, keep_filler: bool = False) -> Content | 
     reach = {} if keep_filler else filler(elf)
     if not gone and not reach:
         return None
-    if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
-        raise ElfError("the ELF header and the program headers overlap")
-    if len(elf.sections) > _MAX_SECTIONS:
-        raise ElfError(f"{len(elf.sections)} sections")
-    if any(segment.type == PT_LOAD and segment.memsz < segment.filesz for segment in elf.segments):
-        raise ElfError("a segment holds more bytes than it loads")
+    _require_sound(elf)
     made = _laid_out(elf, gone, []) if gone else None
     if not reach:
         return made
@@ -66,6 +61,24 @@ def without_dead_ranges(elf: Object, *, keep_filler: bool = False) -> Content | 
     segments = tuple(replace(each, filesz=reach.get(index, each.filesz)) for index, each in enumerate(elf.segments))
     shorter = _laid_out(replace(elf, segments=segments), gone, spare)
     return shorter if shorter.size < (made or elf.content).size else made
+
+
+def without_ranges(elf: Object, spare: list[Range]) -> Content:
+    """Give the object without the file ranges SPARE, of which its headers use nothing any more.
+
+    ELF need not be what its content says of itself: its headers are written anew as they are in it.
+    """
+    _require_sound(elf)
+    return _laid_out(elf, frozenset(), spare)
+
+
+def _require_sound(elf: Object) -> None:
+    if (elf.segments and elf.header.phoff < elf.header.ehsize) or elf.header.ehsize < len(elf.header.pack(elf.form)):
+        raise ElfError("the ELF header and the program headers overlap")
+    if len(elf.sections) > _MAX_SECTIONS:
+        raise ElfError(f"{len(elf.sections)} sections")
+    if any(segment.type == PT_LOAD and segment.memsz < segment.filesz for segment in elf.segments):
+        raise ElfError("a segment holds more bytes than it loads")
 
 
 def _laid_out(elf: Object, gone: frozenset[int], spare: list[Range]) -> Content:

@@ -19,7 +19,7 @@ from elftools.elf.structs import ELFStructs
 from slimmer.content import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 lief.logging.disable()  # it writes to stderr of its own accord
 
@@ -36,11 +36,16 @@ _LINKED = {
 
 
 def disagreements(
-    before: Content, after: Content, file_sizes: Sequence[int] | None = None, lief_limit: int = LIEF_LIMIT
+    before: Content,
+    after: Content,
+    file_sizes: Sequence[int] | None = None,
+    lief_limit: int = LIEF_LIMIT,
+    but: Collection[str] = (),
 ) -> list[str]:
     """Give what pyelftools or LIEF read differently from AFTER than from BEFORE, each as one sentence.
 
-    FILE_SIZES are what p_filesz of each program header is to be now; without them it is to be what it was.
+    FILE_SIZES are what p_filesz of each program header is to be now; without them it is to be what it was. BUT names
+    the facts that the caller has compared by itself, as they are to differ.
     """
     found = []
     for reader, read in (("pyelftools", _pyelftools), ("LIEF", _lief)):
@@ -51,7 +56,7 @@ def disagreements(
         except Exception as error:  # noqa: BLE001 - neither has one error for a damaged object; asserts come through too
             found.append(f"{reader} cannot read it: {error!r}")
             continue
-        found += [f"{reader} reads another {what}" for what in old if _differ(old[what], new[what])]
+        found += [f"{reader} reads another {what}" for what in old if what not in but and _differ(old[what], new[what])]
     return found
 
 

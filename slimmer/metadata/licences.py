@@ -41,7 +41,13 @@ _LIBRARY = re.compile(
 )
 _TOOL = re.compile(r"(ptxas|ptxas-.*|nvdisasm|cuobjdump|nvlink|fatbinary|nvprune|cicc|cudafe\+\+)")
 _TOOLKIT = re.compile(r"(usr/local|opt)/cuda[^/]*/|(.*/)?triton/backends/nvidia/(bin|lib)/")
-_FORBIDDEN = "its licence forbids changing it (--include-proprietary strips it all the same)"
+_FORBIDDEN = "its licence forbids changing it (--include-proprietary changes it all the same)"
+
+CLAUSE = (
+    "--include-proprietary: NVIDIA's licence agreements for CUDA say that \"the object code files are not modified in "
+    'any way" where they are redistributed. Changing them is for your own use, under your own agreement with NVIDIA.'
+)
+"""What is said once before such files are changed (CUDA Toolkit EULA, section 2.3; cuDNN's and others say the same)."""
 
 
 def proprietary(rootfs: Rootfs) -> Callable[[str], str | None]:

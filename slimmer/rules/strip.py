@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
-_SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
+SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
 _ARCHIVE = re.compile(r".*\.a", re.DOTALL)
 _WORKERS = 1
 _C_LIBRARY = re.compile(
@@ -54,13 +54,13 @@ class Strip:
         rootfs = scene.rootfs
         kinds = ((path, inode, _kind(rootfs, inode)) for path, inode in rootfs.files())
         candidates = [(path, inode, kind) for path, inode, kind in kinds if kind is not None]
-        objections = [lambda path: _watched(path, rootfs), foreign_owner(rootfs)]
+        objections = [lambda path: watched(path, rootfs), foreign_owner(rootfs)]
         if not scene.settings.include_proprietary:
             objections.append(proprietary(rootfs))
         program = find_strip()
 
         def decide(path: str, inode: Inode, kind: re.Pattern[str]) -> Decision | None:
-            return _decide(path, inode, kind, scene, program, partial(_objection, inode, rootfs, objections))
+            return _decide(path, inode, kind, scene, program, partial(objection, inode, rootfs, objections))
 
         total = sum(inode.size for _, inode, _ in candidates)
         with scene.progress.stage("stripping", total) as stage, ThreadPoolExecutor(_WORKERS) as pool:
@@ -79,7 +79,7 @@ class Strip:
 
 def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
     """Give which kind of library a file is by any of its names, or None."""
-    kinds = (_SHARED_OBJECT, _ARCHIVE)
+    kinds = (SHARED_OBJECT, _ARCHIVE)
     return next((kind for name in rootfs.names(inode) for kind in kinds if kind.fullmatch(name)), None)
 
 
@@ -115,7 +115,7 @@ def _slim_archive(
     return slimmed, f"{program.version}: debug sections and unneeded symbols removed, every member proved unchanged"
 
 
-def _objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
+def objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
     """Give the first reason for which a file, or any name of it, must not change; None when there is none."""
     if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
         return "the kernel checks its signature (security.ima)"
@@ -123,7 +123,7 @@ def _objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str]
     return next((reason for object_to in objections for name in names if (reason := object_to(name)) is not None), None)
 
 
-def _watched(path: str, rootfs: Rootfs) -> str | None:
+def watched(path: str, rootfs: Rootfs) -> str | None:
     """Give who would notice a change of the file of this name as such, or None."""
     directory, _, name = path.rpartition("/")
     stem = name.partition(".so")[0]

@@ -22,7 +22,7 @@ _LOWEST = 10
 
 @dataclass(frozen=True, slots=True, order=True)
 class Architecture:
-    """What code was made for: a number such as 90, and `a` or `f` where it uses what only that one or its family has."""
+    """What code was made for: a number such as 90, and `a` or `f` for what only that GPU or its family has."""
 
     number: int
     variant: str = ""
@@ -43,7 +43,9 @@ def gpu_named(name: str) -> int:
     """
     found = _NAME.fullmatch(name)
     if found is None or int(found[1]) < _LOWEST:
-        raise UsageError(f"--gpu-arch {name}: a GPU architecture is sm_ and a number, such as sm_90, or native, or torch")
+        raise UsageError(
+            f"--gpu-arch {name}: a GPU architecture is sm_ and a number, such as sm_90, or native, or torch"
+        )
     return int(found[1])
 
 

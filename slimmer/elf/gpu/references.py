@@ -53,7 +53,9 @@ def references(elf: Object, areas: tuple[Section, ...]) -> tuple[Reference, ...]
         relocations = Relocations(elf)
         addends = _addends(relocations, _RELATIVE[elf.header.machine], areas, records)
         packed = _packed(relocations, areas, records)
-        if any(_within(areas, place) or _within(areas, place + max(size, 1) - 1) for place, size in relocations.symbols()):
+        if any(
+            _within(areas, place) or _within(areas, place + max(size, 1) - 1) for place, size in relocations.symbols()
+        ):
             raise ElfError("a dynamic symbol names a place in GPU code")
     except (EOFError, struct.error) as error:
         raise ElfError(f"a table of the dynamic table leads outside the file: {error}") from error
@@ -132,4 +134,3 @@ def _packed(
         elif _within(areas, value):
             raise ElfError(f"{place:#x} points into GPU code, and is no record of {WRAPPERS}")
     return frozenset(found)
-

@@ -37,9 +37,7 @@ class Relocations:
     def __init__(self, elf: Object) -> None:
         self._elf = elf
         self._dynamic, _ = dynamic_table(elf)
-        if DT_REL in self._dynamic or (
-            DT_JMPREL in self._dynamic and self._dynamic.get(DT_PLTREL) != DT_RELA
-        ):
+        if DT_REL in self._dynamic or (DT_JMPREL in self._dynamic and self._dynamic.get(DT_PLTREL) != DT_RELA):
             raise ElfError("its relocations hold no addends, which no object of 64 bits has that is known")
 
     def tables(self) -> Iterator[tuple[int, Sequence[int]]]:
