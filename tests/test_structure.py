@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 # What a module may import lies below it. Modules on one line know nothing of each other, but for the packages' own parts.
 ORDER = [
     ["cli"],
-    ["terminal", "listing"],
+    ["terminal", "listing", "gputable"],
     ["slim", "survey"],
     ["summary"],
     ["report"],

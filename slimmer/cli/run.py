@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     help="The newest PTX, for GPUs newer than those of --gpu-arch.",
 )  # fmt: skip
 @click.option(
+    "--gpu-recompress", type=click.Choice(["zstd"]),
+    help="Pack GPU code that is packed with LZ4 anew: needs driver 550.54.14 or newer.",
+)  # fmt: skip
+@click.option(
     "--debug-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
     help="Save what is stripped as build-id debug files.",
 )  # fmt: skip
@@ -79,7 +83,7 @@ def command(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
-    gpu_arch: tuple[str, ...], gpu_ptx: str, no_verify: bool, reports: tuple[Path, ...],
+    gpu_arch: tuple[str, ...], gpu_ptx: str, gpu_recompress: str | None, no_verify: bool, reports: tuple[Path, ...],
     progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
@@ -93,9 +97,10 @@ def command(
         click.echo(CLAUSE, err=True)
     gpus = gpus_asked_for(gpu_arch, os.environ)
     settings = Settings(
-        StripWith(strip_with), include_proprietary=include_proprietary, gpu_arch=gpus, gpu_ptx=GpuPtx(gpu_ptx)
-    )
-    if gpus:
+        StripWith(strip_with), include_proprietary=include_proprietary, gpu_arch=gpus, gpu_ptx=GpuPtx(gpu_ptx),
+        gpu_recompress=gpu_recompress is not None,
+    )  # fmt: skip
+    if gpus or gpu_recompress:
         also = (*also, "gpu_code")
     options = Options(
         image, tag, output, Compression(compression) if compression else None,

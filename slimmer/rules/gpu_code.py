@@ -4,7 +4,7 @@ A library for GPUs holds its kernels once for each architecture; a driver loads 
 never looks at the rest. What stays is what it would choose for each GPU that was named, and by default the newest PTX,
 of which it compiles code for GPUs that are newer. On another GPU the image ends in "no kernel image is available": so
 the rule is off unless GPUs are named, and the result says in a label which they were. Every result passes the proof of
-elf/gpu_contract.py, or is not used.
+elf/gpu_contract.py, or is not used. --gpu-recompress packs the code that stays in fewer bytes, for newer drivers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf.gpu.choice import Wanted, taken
 from slimmer.elf.gpu.fatbin import HIP, read_containers, sections
+from slimmer.elf.gpu.recompression import require_lz4
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.pruned import prune
 from slimmer.errors import ElfError, UsageError
@@ -51,12 +52,15 @@ class GpuCode:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that has code that no named GPU needs, and is proved, else a Keep."""
         settings = scene.settings
-        if not settings.gpu_arch:
+        if not settings.gpu_arch and not settings.gpu_recompress:
             raise UsageError("the rule gpu_code needs to know for which GPUs: --gpu-arch sm_90, say")
+        if settings.gpu_recompress:
+            require_lz4()
         rootfs = scene.rootfs
         found = list(libraries(rootfs))
-        wanted = Wanted(targets(rootfs, settings.gpu_arch), keep_ptx=settings.gpu_ptx is GpuPtx.KEEP)
-        _require_code(found, wanted)
+        wanted = _wanted(scene)
+        if wanted is not None:
+            _require_code(found, wanted)
         objections = [lambda path: watched(path, rootfs), foreign_owner(rootfs)]
         if not settings.include_proprietary:
             objections.append(proprietary(rootfs))
@@ -69,6 +73,13 @@ class GpuCode:
                 if decision is not None:
                     yield decision
                 stage.advance(each.inode.size)
+
+
+def _wanted(scene: Scene) -> Wanted | None:
+    settings = scene.settings
+    if not settings.gpu_arch:
+        return None
+    return Wanted(targets(scene.rootfs, settings.gpu_arch), keep_ptx=settings.gpu_ptx is GpuPtx.KEEP)
 
 
 def libraries(rootfs: Rootfs) -> Iterator[_Library]:
@@ -103,11 +114,11 @@ def _require_code(found: list[_Library], wanted: Wanted) -> None:
         raise UsageError(f"--gpu-arch sm_{min(missing)}: no library of this image has code for that GPU")
 
 
-def _decide(library: _Library, wanted: Wanted, scene: Scene) -> Decision | None:
+def _decide(library: _Library, wanted: Wanted | None, scene: Scene) -> Decision | None:
     if library.elf.section_named(HIP) is not None:
         return Keep(library.path, f"code for AMD's GPUs ({HIP}), of which slimmer takes nothing out")
     try:
-        made = prune(library.elf, wanted, scene.config.architecture)
+        made = prune(library.elf, wanted, scene.config.architecture, recompress=scene.settings.gpu_recompress)
     except ElfError as error:
         return Keep(library.path, str(error))
     if made is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CUDA = Path(__file__).parent.parent.parent / "fixtures" / "cuda"
 _VARIANTS = {"": 0, "a": 0x100000, "f": 0x200000}
-_RECORDS = """
+_RECORDS = """#include <stdio.h>
 extern char first_record[] __attribute__((visibility("hidden")));
 char *records(void) { return first_record; }
 int answer(void) { return 42; }

@@ -68,11 +68,13 @@ def _by_target(found: Iterable[Reference]) -> dict[int, Reference]:
     return by_target
 
 
-def chosen(found: tuple[Area, ...], wanted: Wanted) -> dict[Container, tuple[Entry, ...]]:
+def chosen(found: tuple[Area, ...], wanted: Wanted | None) -> dict[Container, tuple[Entry, ...]]:
     """Give what stays of each container: of those that are parts of linked code, less where the linked code suffices.
 
-    A driver links the parts in `__nv_relfatbin` itself only where what was linked from them has no code for its GPU.
+    Without WANTED all stays. A driver links the parts in `__nv_relfatbin` itself only where what was linked from them has no code for its GPU.
     """
+    if wanted is None:
+        return {container: container.entries for area in found for container in area.containers}
     linked = [
         container for area in found for container, pointer in area.pairs() if pointer is not None and pointer.is_linked
     ]
