@@ -14,7 +14,7 @@ from slimmer.metadata import amendments
 from slimmer.plan import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from slimmer.elf.linkage import Binding, Linkage
     from slimmer.plan import Plan, Rule, Scene, Veto
@@ -44,11 +44,16 @@ def linked(scene: Scene) -> Linkage:
 
 
 def propose(
-    scene: Scene, rules: Sequence[Rule], exclude: Sequence[str], linkage: Linkage | None = None
+    scene: Scene,
+    rules: Sequence[Rule],
+    exclude: Sequence[str],
+    linkage: Linkage | None = None,
+    restored: Mapping[str, str] | None = None,
 ) -> tuple[Plan, Links]:
     """Ask every rule and give what its decisions add up to, and what the objects of the result bind to.
 
-    LINKAGE is of the scene, where it is known already.
+    LINKAGE is of the scene, where it is known already. RESTORED are paths that must stay as they are with all below
+    them, each with its reason.
 
     EXCLUDE are globs over absolute paths; `*` matches `/` too, and a directory stands for all that is below it.
     Whatever takes a library or a symbol from an object that had it before is vetoed, and the rules are asked again.
@@ -58,7 +63,7 @@ def propose(
     vetoes: dict[str, str] = {}
 
     def veto(path: str) -> str | None:
-        return _excluding(path, exclude) or vetoes.get(path)
+        return _excluding(path, exclude) or _restoring(path, restored or {}) or vetoes.get(path)
 
     for _ in range(_MAX_TRIES):
         planned = _planned(scene, rules, veto)
@@ -113,6 +118,15 @@ def _planned(scene: Scene, rules: Sequence[Rule], veto: Veto) -> Plan:
         draft.decide(rule.name, rule.propose(replace(scene, rootfs=before, veto=veto)))
         draft.decide(rule.name, amendments(before, *draft.since(before)), files=0)
     return draft.plan(tuple(sorted(rule.name for rule in rules)))
+
+
+def _restoring(path: str, restored: Mapping[str, str]) -> str | None:
+    """Give the reason for which PATH, or a directory above it, was put back, or None."""
+    if not restored:
+        return None
+    parts = path.split("/")
+    above = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return next((restored[candidate] for candidate in above if candidate in restored), None)
 
 
 def _excluding(path: str, exclude: Sequence[str]) -> str | None:

@@ -66,6 +66,14 @@ class RuleFacts:
     saved: int
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A path that was put back as it was, because a check failed without it."""
+
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything about a run."""
@@ -77,6 +85,7 @@ class Report:
     dry_run: bool = False
     result: ResultFacts | None = None
     checks: tuple[Examined, ...] = ()
+    restored: tuple[Restored, ...] = ()
     unverified: bool = False
     """Whether the person asked for no checks."""
     timings: dict[str, float] = field(default_factory=dict)
@@ -134,7 +143,7 @@ class Report:
             },
             "verified": any(examined.verdict.computed for examined in self.checks),
             "checks": [_check(examined) for examined in self.checks],
-            "restored": [],
+            "restored": [{"path": printable("/" + one.path), "reason": printable(one.reason)} for one in self.restored],
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
         }  # fmt: skip
 

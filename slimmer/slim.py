@@ -10,24 +10,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from slimmer import __version__, rules, transports
-from slimmer.checks import FAILED, Subject
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
 from slimmer.errors import CheckError, SlimmerError, UsageError
+from slimmer.healing import failures, healed
+from slimmer.laboratory import Laboratory, Made
 from slimmer.metadata.gpu_targets import labels as gpu_labels
 from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
-from slimmer.propose import propose
+from slimmer.propose import linked, propose
 from slimmer.reading import opened
 from slimmer.reference import Tag
-from slimmer.report import Estimate, Report, ResultFacts, SourceFacts
+from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts
 from slimmer.session import Session
 from slimmer.settings import Settings, StripWith
 from slimmer.transports import Wish, Writable
-from slimmer.trial import Trials
+from slimmer.trial import Trials, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slimmer.formats.compression import Compression
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from slimmer.plan import Plan, Rule
     from slimmer.platforms import Platform
     from slimmer.progress import Progress
+    from slimmer.propose import Links
     from slimmer.reading import Opened
     from slimmer.transports import Source, Target
 
@@ -59,6 +61,9 @@ class Options:
     exclude: tuple[str, ...] = ()
     dry_run: bool = False
     verify: bool = True
+    wanted: Wanted = field(default_factory=Wanted)
+    keep_trial: bool = False
+    """Whether an image that did not pass stays in the engine, under a name that the error says."""
     settings: Settings = field(default_factory=Settings)
     debug_dir: Path | None = None
     """Where to save what is stripped, as build-id debug files; not in a dry run."""
@@ -104,44 +109,70 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
     found = opened(source, session)
     config = found.image.config
     laps.end("read")
-    planned, links = propose(Scene(found.rootfs, config, options.settings, session.progress), chosen, options.exclude)
+    scene = Scene(found.rootfs, config, options.settings, session.progress)
+    linkage = linked(scene)
+
+    def proposed(restored: Mapping[str, str]) -> tuple[Plan, Links]:
+        return propose(scene, chosen, options.exclude, linkage, restored)
+
+    planned, links = proposed({})
     laps.end("plan")
     facts = SourceFacts(
         options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform
     )
-    estimate = Estimate(planned.result.size(), planned.layer_size())
-    report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
+    report = Report(facts, planned, links, _estimate(planned), dry_run=options.dry_run, unverified=not options.verify)
     if options.dry_run or target is None:
         return replace(report, timings=laps.timings)
+
+    def written(plan: Plan) -> Writable:
+        return _writable(config, plan, plan.layer_size(), options)
+
     with Trials.of(session) as trials:
-        return _carried_out(options, found, target, trials, report, laps)
+        laboratory = Laboratory(found, trials, proposed, written, options.wanted)
+        return _carried_out(options, found, target, laboratory, report, laps)
+
+
+def _estimate(planned: Plan) -> Estimate:
+    return Estimate(planned.result.size(), planned.layer_size())
 
 
 def _carried_out(
-    options: Options, found: Opened, target: Target, trials: Trials, report: Report, laps: _Laps
+    options: Options, found: Opened, target: Target, laboratory: Laboratory, report: Report, laps: _Laps
 ) -> Report:
     """Make the image, prove it and put it where it is to go; give the report of a whole run."""
-    planned, estimate = report.plan, report.estimate
-    writable = _writable(found.image.config, planned, estimate.layer_size, options)
-    trial = trials.load(writable, "result") if options.verify or target.in_engine else None
+    is_tried = options.verify or target.in_engine
+    made = laboratory.build(report.plan, report.links) if is_tried else None
     laps.end("write")
-    if options.verify and trial is not None:
-        slimmed = Subject(trial.id, planned.result, trial.config, trial.inspected)
-        report = replace(report, checks=trials.examine(trials.original(found), slimmed))
+    if options.verify and made is not None:
+        made, report = _verified(laboratory, made, report)
         laps.end("verify")
     report = replace(report, timings=laps.timings)
-    if failed := [check for check in report.checks if check.verdict.status == FAILED]:
-        raise CheckFailedError(f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report)
+    if failed := failures(report.checks):
+        kept = f"; the image is kept as {laboratory.keep(made)}" if options.keep_trial and made is not None else ""
+        first = failed[0]
+        raise CheckFailedError(f"check {first.name} failed: {first.verdict.reason}; nothing was tagged{kept}", report)
     if options.debug_dir is not None:
-        save_debug_files(planned, options.debug_dir, trials.session.progress)
+        save_debug_files(report.plan, options.debug_dir, laboratory.progress)
     # Minutes have passed since the place was looked at.
     target.check(found.source)
+    writable = made.writable if made is not None else laboratory.written(report.plan)
+    trial = made.trial.loaded if made is not None else None
     config = target.put(writable, trial)
     if trial is not None and trial.config != config:
         raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
     image_id = trial.id if trial is not None and target.in_engine else config.id
     (diff_id,) = config.diff_ids
-    return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
+    size, layer_size = report.estimate.size, report.estimate.layer_size
+    return replace(report, result=ResultFacts(target.reference, image_id, size, layer_size, diff_id))
+
+
+def _verified(laboratory: Laboratory, made: Made, report: Report) -> tuple[Made, Report]:
+    """Give the image that was examined last, and the report with what was found; some changes may be put back in it."""
+    outcome = healed(laboratory, made)
+    made = outcome.made
+    restored = tuple(Restored(path, reason) for path, reason in sorted(outcome.restored.items()))
+    report = replace(report, plan=made.plan, links=made.links, estimate=_estimate(made.plan), restored=restored)
+    return made, replace(report, checks=outcome.examined)
 
 
 def _writable(config: Config, planned: Plan, layer_size: int, options: Options) -> Writable:

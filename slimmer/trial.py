@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import itertools
-import os
-import time
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer import checks
-from slimmer.checks import Subject
+from slimmer.checks import Stored, Subject
+from slimmer.checks.command import CommandCheck
+from slimmer.containers import Containers, remove_left
 from slimmer.errors import SlimmerError
+from slimmer.formats import overlay2
 from slimmer.reference import Tag
+from slimmer.runs import Run
 from slimmer.transports import Writable, docker_daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator
 
     from slimmer.checks import Examined
-    from slimmer.engine import Completed
+    from slimmer.checks.command import CommandSpec
+    from slimmer.engine import Engine
+    from slimmer.plan import Plan
     from slimmer.reading import Opened
     from slimmer.session import Session
     from slimmer.transports import Loaded
@@ -26,40 +32,83 @@ if TYPE_CHECKING:
 REPOSITORY = "slimmer-trial"
 """Repository of the names that images have until they are proved."""
 
+_KEPT = "kept-"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An image in the engine that is not proved yet."""
+
+    loaded: Loaded
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the person wants checked, beside what always is."""
+
+    commands: tuple[CommandSpec, ...] = ()
+    http_path: str | None = None
+
 
 class Trials:
     """The images that a run put into the engine."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._run = f"{os.getpid()}-{time.time_ns():x}"
+        self._run = Run.this()
+        self._numbers = itertools.count(1)
         self._tags: list[Tag] = []
+        self._original: Subject | None = None
 
     @classmethod
     @contextmanager
     def of(cls, session: Session) -> Iterator[Trials]:
-        """Give the trials of a run. At the end each loses its name, and is gone unless it has got another.
+        """Give the trials of a run; what runs that are over left in the engine is removed first.
 
-        A name that cannot be taken away is told, and hides neither what went wrong before nor that all went right.
+        At the end each loses its name, and is gone unless it has got another. A name that cannot be taken away is told,
+        and hides neither what went wrong before nor that all went right.
         """
         trials = cls(session)
         try:
             yield trials
         finally:
-            for tag in trials._tags:
-                try:
-                    session.engine.discard(str(tag))
-                except SlimmerError as error:
-                    session.progress.note(str(error))
+            for tag in list(trials._tags):
+                trials._drop(tag)
 
-    def load(self, image: Writable, role: str) -> Loaded:
+    def load(self, image: Writable, role: str) -> Trial:
         """Put an image into the engine; ROLE is what it is to this run, and part of its name."""
-        tag = Tag(REPOSITORY, f"{self._run}-{role}")
+        if not self._tags:
+            for name in remove_left_behind(self.session.engine):
+                self.session.progress.note(f"removed {name}, which a run that was killed left in the engine")
+        tag = Tag(REPOSITORY, f"{self._run}-{next(self._numbers)}-{role}")
         self._tags.append(tag)
-        return docker_daemon.load(image, tag, self.session)
+        return Trial(docker_daemon.load(image, tag, self.session), tag)
+
+    def drop(self, trial: Trial) -> None:
+        """Take a trial's name away; nobody needs the image any more."""
+        self._drop(trial.tag)
+
+    def _drop(self, tag: Tag) -> None:
+        self._tags.remove(tag)
+        try:
+            self.session.engine.discard(str(tag))
+        except SlimmerError as error:
+            self.session.progress.note(str(error))
+
+    def keep(self, trial: Trial) -> str:
+        """Give a trial a name that stays, and give that."""
+        tag = Tag(REPOSITORY, f"{_KEPT}{self._run}")
+        self.session.engine.tag(trial.loaded.id, tag.repository, tag.tag)
+        return str(tag)
 
     def original(self, found: Opened) -> Subject:
-        """Give the source as the engine has it, or put it there: checks compare with it."""
+        """Give the source as the engine has it, or put it there, once: checks compare with it."""
+        if self._original is None:
+            self._original = self._found(found)
+        return self._original
+
+    def _found(self, found: Opened) -> Subject:
         config, layers, engine_id = found.image.config, found.image.layers, found.source.engine_id
         if engine_id is not None:
             return Subject(engine_id, found.rootfs, config, self.session.engine.inspect(engine_id))
@@ -68,15 +117,37 @@ class Trials:
             lambda _: config,
             sum(layer.content.size for layer in layers),
         )
-        loaded = self.load(writable, "original")
+        loaded = self.load(writable, "original").loaded
         return Subject(loaded.id, found.rootfs, config, loaded.inspected)
 
-    def examine(self, original: Subject, slimmed: Subject) -> tuple[Examined, ...]:
-        """Give what every check found, each command in a container of its own."""
-        numbers = itertools.count(1)
+    def examine(
+        self, original: Subject, trial: Trial, plan: Plan, wanted: Wanted, only: Collection[str] | None = None
+    ) -> tuple[Examined, ...]:
+        """Give what every check found, each command in a container of its own; ONLY names all checks to make."""
+        loaded = trial.loaded
+        slimmed = Subject(loaded.id, plan.result, loaded.config, loaded.inspected)
+        containers = Containers(self.session.engine, self._run)
+        pair = checks.Pair(original, slimmed, plan, containers, lambda: self._stored(slimmed), wanted.http_path)
+        more = [CommandCheck(spec) for spec in wanted.commands]
+        return checks.examine(pair, self.session.progress, more, only)
 
-        def run_in(subject: Subject, command: Sequence[str], time_limit: int) -> Completed:
-            name = f"slimmer-{self._run}-{next(numbers)}"
-            return self.session.engine.run(subject.id, command, name, self._run, time_limit)
+    def _stored(self, subject: Subject) -> Stored:
+        """Give an image as the engine has it now, and the directory of its one layer where it is within reach."""
+        session = self.session
+        image = docker_daemon.Source.of(subject.inspected, subject.id, session).read()
+        root = overlay2.local_root(session.engine.info, session.engine.where)
+        upper = ((subject.inspected.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+        if not isinstance(root, Path) or not upper or not Path(upper).is_relative_to(root):
+            return Stored(image, None)
+        return Stored(image, Path(upper))
 
-        return checks.examine(checks.Pair(original, slimmed, run_in), self.session.progress)
+
+def remove_left_behind(engine: Engine) -> list[str]:
+    """Remove the containers and the trial images of runs that are over, and give what they were called."""
+    removed = [f"the container {name}" for name in remove_left(engine)]
+    for name in engine.names(REPOSITORY):
+        run = Run.parse(Tag.parse(name).tag)
+        if run is not None and run.is_over():
+            engine.discard(name)
+            removed.append(f"the image {name}")
+    return removed

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
 
-    from slimmer.engine import Completed
-    from slimmer.image import Config
+    from slimmer.containers import Completed, Containers
+    from slimmer.image import Config, Image
+    from slimmer.plan import Plan
     from slimmer.progress import Progress
     from slimmer.rootfs import Rootfs
 
@@ -36,6 +38,10 @@ class Verdict:
     slimmed: str = ""
     reason: str = ""
     computed: int = 0
+    culprits: tuple[str, ...] = ()
+    """Paths of the files that the check found to be what fails; they, or what they need, may be at fault."""
+    in_original: bool = False
+    """Whether it fails in the original as well, so that no change can be what made it fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +64,28 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The slimmed image as the engine has it: read back, and the directory of its layer where that can be looked at."""
+
+    image: Image
+    directory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """The two images, and how to run a command in either: `run(subject, command, time_limit_in_seconds)`."""
+    """The two images, what was changed between them, and where to run what is in them."""
 
     original: Subject
     slimmed: Subject
-    run: Callable[[Subject, Sequence[str], int], Completed]
+    plan: Plan
+    containers: Containers
+    stored: Callable[[], Stored]
+    http_path: str | None = None
+    """The path that a service of the image answers, where the person named one."""
+
+    def run(self, subject: Subject, command: Sequence[str], time_limit: int) -> Completed:
+        """Run a command in either image for at most so many seconds: see `Containers.run`."""
+        return self.containers.run(subject.id, command, time_limit)
 
 
 class Check(Protocol):
@@ -76,9 +98,11 @@ class Check(Protocol):
         """Look at both images and say whether it is."""
 
 
-def examine(pair: Pair, progress: Progress) -> tuple[Examined, ...]:
-    """Make every check and give what each found."""
-    found = discover()
+def examine(
+    pair: Pair, progress: Progress, more: Sequence[Check] = (), only: Collection[str] | None = None
+) -> tuple[Examined, ...]:
+    """Make every check, and MORE that the person asked for, and give what each found; ONLY names all to make."""
+    found = [check for check in (*discover(), *more) if only is None or check.name in only]
     examined: list[Examined] = []
     with progress.stage("verifying", len(found), "check") as stage:
         for check in found:

@@ -78,3 +78,21 @@ def _is_program(rootfs: Rootfs, path: str) -> bool:
     resolved = rootfs.resolve(path)
     inode = rootfs.get(resolved) if resolved is not None else None
     return inode is not None and inode.kind is Kind.FILE and bool(inode.mode & 0o111)
+
+
+def for_file(rootfs: Rootfs, path: str) -> Interpreter | None:
+    """Give the interpreter that would load the file at PATH, with the directory it would find it in; None without any.
+
+    That is the one whose packages the file lies among, else any of the system: then `packages` is empty.
+    """
+    match = _PACKAGES.match(path)
+    candidates = _candidates(match) if match is not None else _anywhere(rootfs)
+    found = next((name for name in candidates if _is_program(rootfs, name)), None)
+    if found is None:
+        return None
+    return Interpreter("/" + found, "/" + match[0] if match is not None else "")
+
+
+def system_interpreter(rootfs: Rootfs) -> str | None:
+    """Give the newest interpreter of the system, wherever its packages lie; None without any."""
+    return next((f"/{name}" for name in _anywhere(rootfs) if _is_program(rootfs, name)), None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from slimmer.checks.command import command_spec
 from slimmer.cli.exits import EXIT_CODES, complain
 from slimmer.errors import DestinationError, UsageError
 from slimmer.formats.compression import Compression
@@ -21,6 +22,7 @@ from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.source_date import source_date
 from slimmer.summary import render
 from slimmer.terminal import listener
+from slimmer.trial import Wanted
 
 if TYPE_CHECKING:
     from slimmer.report import Report
@@ -68,6 +70,14 @@ if TYPE_CHECKING:
     "--debug-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
     help="Save what is stripped as build-id debug files.",
 )  # fmt: skip
+@click.option(
+    "--check", "checks", metavar="CMD", multiple=True,
+    help="A command that must end with the same exit status in both images (repeatable).",
+)  # fmt: skip
+@click.option(
+    "--http-path", metavar="PATH", help="A path that the image's own service must answer at its EXPOSEd port."
+)
+@click.option("--keep-trial", is_flag=True, help="Leave the image in the engine when a check failed.")
 @click.option("--no-verify", is_flag=True, help="Run no container. The report says so, loudly.")
 @click.option(
     "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -83,7 +93,8 @@ def command(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
-    gpu_arch: tuple[str, ...], gpu_ptx: str, gpu_recompress: str | None, no_verify: bool, reports: tuple[Path, ...],
+    gpu_arch: tuple[str, ...], gpu_ptx: str, gpu_recompress: str | None, checks: tuple[str, ...],
+    http_path: str | None, keep_trial: bool, no_verify: bool, reports: tuple[Path, ...],
     progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
@@ -106,7 +117,8 @@ def command(
         image, tag, output, Compression(compression) if compression else None,
         Platform.parse(wanted) if wanted else None, only, also, skip, exclude,
         dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
-        created=source_date(os.environ),
+        created=source_date(os.environ), keep_trial=keep_trial,
+        wanted=Wanted(tuple(command_spec({"command": text}, f"--check {text}") for text in checks), http_path),
     )  # fmt: skip
     try:
         report = slim(options, listener("none" if quiet else progress, verbose=verbose))

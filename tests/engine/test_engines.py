@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from slimmer.containers import Containers
 from slimmer.engine import Engine
+from slimmer.runs import Run
 
 from docker_cli import Docker
 from handmade import Spec, directory, file, make_tar, symlink
@@ -139,7 +141,7 @@ def test_a_container_is_shut_in(engine: Docker, connected: Engine, docker: Docke
     image = str(engine.inspect(engine.borrow(numpy, docker))["Id"])
     before = engine.leftovers()
 
-    done = connected.run(image, ["python3", "-c", SEEN], "slimmer-test-shut-in", "test", 60)
+    done = Containers(connected, Run.this()).run(image, ["python3", "-c", SEEN], 60)
 
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout) == {
@@ -171,7 +173,7 @@ def test_how_a_container_ended_is_told(
     """Status and both streams are the program's own; one that runs past its time has no status and is gone."""
     image = str(engine.inspect(engine.borrow(numpy, docker))["Id"])
 
-    done = connected.run(image, ["python3", "-c", script], "slimmer-test-ended", "test", 3)
+    done = Containers(connected, Run.this()).run(image, ["python3", "-c", script], 3)
 
     assert (done.status, done.stdout, done.stderr) == (status, stdout, stderr)
     assert not engine("ps", "-aq", "--filter", "name=slimmer-test-ended")

@@ -129,7 +129,9 @@ def same_code(old: Object, was: Entry, new: Object, now: Entry) -> bool:
     for each in fields:
         each[_SIZE] = each[_COMPRESSED] = each[_FLAGS] = 0
     is_repacked = was.flags & (LZ4 | ZSTD) == LZ4 and now.flags == was.flags & ~LZ4 | ZSTD
-    padding = new.content.read_at(now.start + now.header_size + now.compressed_size, now.payload_size - now.compressed_size)
+    padding = new.content.read_at(
+        now.start + now.header_size + now.compressed_size, now.payload_size - now.compressed_size
+    )
     return (
         is_repacked
         and fields[0] == fields[1]

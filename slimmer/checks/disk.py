@@ -1,0 +1,83 @@
+"""The files of a layer as the engine's graph driver put them on disk, compared with the plan."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from slimmer.layer import Inode, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from slimmer.rootfs import Rootfs
+
+_TYPES = {
+    Kind.FILE: stat.S_IFREG,
+    Kind.DIRECTORY: stat.S_IFDIR,
+    Kind.SYMLINK: stat.S_IFLNK,
+    Kind.CHARACTER: stat.S_IFCHR,
+    Kind.BLOCK: stat.S_IFBLK,
+    Kind.FIFO: stat.S_IFIFO,
+}
+_NOT_THE_IMAGES = ("trusted.overlay.", "security.selinux")
+"""Attributes that a graph driver and the machine's own policy add."""
+
+
+def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
+    """Give a sentence for each path below DIRECTORY that is missing, too much or other than planned."""
+    seen: dict[tuple[int, int], Inode] = {}
+    found: set[str] = set()
+    for path in _walk(os.fsencode(directory)):
+        name = path.decode("utf-8", "surrogateescape")
+        found.add(name)
+        inode = planned.get(name)
+        if inode is None:
+            if name:  # an engine makes the root, whether an image has one or not
+                yield f"/{name} is on the engine's disk and was not planned"
+            continue
+        status = os.lstat(os.path.join(os.fsencode(directory), path))  # noqa: PTH118 - pathlib has no bytes
+        yield from (f"/{name} has {wrong} on the engine's disk" for wrong in _wrong(status, inode))
+        attributes = _attributes(os.path.join(os.fsencode(directory), path))  # noqa: PTH118 - the same
+        if attributes != dict(inode.xattrs or {}):
+            yield f"/{name} has the attributes {attributes} on the engine's disk, not {dict(inode.xattrs or {})}"
+        if inode.kind is not Kind.DIRECTORY and seen.setdefault((status.st_dev, status.st_ino), inode) is not inode:
+            yield f"/{name} is linked to another file on the engine's disk"
+    yield from (f"/{path} is missing on the engine's disk" for path, _ in planned.entries() if path not in found)
+
+
+def _wrong(status: os.stat_result, inode: Inode) -> Iterator[str]:
+    if stat.S_IFMT(status.st_mode) != _TYPES[inode.kind]:
+        yield f"the type {stat.S_IFMT(status.st_mode):o}"
+    if inode.kind is not Kind.SYMLINK and stat.S_IMODE(status.st_mode) != inode.mode:
+        yield f"the mode {stat.S_IMODE(status.st_mode):o} instead of {inode.mode:o}"
+    if (status.st_uid, status.st_gid) != (inode.uid, inode.gid):
+        yield f"the owner {status.st_uid}:{status.st_gid} instead of {inode.uid}:{inode.gid}"
+    if inode.kind in {Kind.FILE, Kind.SYMLINK} and status.st_size != inode.size:
+        yield f"{status.st_size} bytes instead of {inode.size}"
+    if inode.kind in {Kind.CHARACTER, Kind.BLOCK}:
+        device = os.major(status.st_rdev), os.minor(status.st_rdev)
+        if device != inode.device:
+            yield f"the device {device} instead of {inode.device}"
+
+
+def _attributes(path: bytes) -> dict[str, bytes]:
+    names = [name for name in os.listxattr(path, follow_symlinks=False) if not name.startswith(_NOT_THE_IMAGES)]
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
+
+
+def _walk(root: bytes) -> Iterator[bytes]:
+    """Give every path below ROOT, the empty one for itself; no symlink is followed."""
+    pending = [b""]
+    while pending:
+        path = pending.pop()
+        yield path
+        with os.scandir(os.path.join(root, path)) as entries:  # noqa: PTH118 - pathlib has no bytes
+            for entry in entries:
+                below = os.path.join(path, entry.name)  # noqa: PTH118 - the same
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(below)
+                else:
+                    yield below

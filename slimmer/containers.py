@@ -1,0 +1,190 @@
+"""Containers of one run: disposable, shut in, and found again by their label when a run is killed.
+
+A container has no network, no capability but to read what belongs to other users of the image, no new privileges and
+nothing of the host's files; its memory, its processes and its time are limited, and where it need not write its root is
+read-only, with /tmp and /run in memory. With it go the volumes that the image's VOLUME makes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from docker.errors import NotFound
+from docker.types import DeviceRequest, LogConfig, Ulimit
+
+from slimmer import interrupts
+from slimmer.engine import FAILURES, fail
+from slimmer.errors import CheckError
+from slimmer.runs import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from slimmer.engine import Engine
+
+RUN_LABEL = "slimmer.run"
+"""Label of every container that slimmer makes, with the run it belongs to."""
+
+_MEMORY = 16 << 30
+_PROCESSES = 4096
+_LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
+_OUTPUT_LIMIT = 4 << 20
+_IN_MEMORY = {"/tmp": "rw,exec,nosuid,size=1g", "/run": "rw,nosuid,size=64m"}  # noqa: S108 - the container's
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a command in a container came to. `status` is None when it ran past its time."""
+
+    status: int | None
+    stdout: str
+    stderr: str
+
+
+class Containers:
+    """What a run runs in containers."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self._engine = engine
+        self._run = run
+        self._numbers = itertools.count(1)
+
+    def run(
+        self, image_id: str, command: Sequence[str], time_limit: int, *, as_image: bool = False, read_only: bool = True
+    ) -> Completed:
+        """Run COMMAND for at most TIME_LIMIT seconds in a container of its own and remove that, whatever happens.
+
+        ENTRYPOINT and HEALTHCHECK of the image do not apply; its environment does, and with AS_IMAGE its USER and
+        WORKDIR. Raises CheckError when the engine cannot run it.
+        """
+        own: dict[str, Any] = {} if as_image else {"user": "0:0", "working_dir": "/"}
+        own |= {"command": list(command[1:]), "entrypoint": [command[0]], "healthcheck": {"test": ["NONE"]}}
+        with self._container(image_id, own, command[0], read_only=read_only) as name:
+            status = self._wait(name, time_limit)
+            return Completed(status, self._output(name, stdout=True), self._output(name, stdout=False))
+
+    @contextmanager
+    def started(self, image_id: str, health: Mapping[str, Any] | None, *, read_only: bool) -> Iterator[Started]:
+        """Give a container in which the image's own entrypoint and command run, as its own USER, in its own WORKDIR.
+
+        HEALTH is what is asked instead of its HEALTHCHECK, as the engine's API has it.
+        """
+        own = {"healthcheck": dict(health) if health is not None else {"test": ["NONE"]}}
+        with self._container(image_id, own, "the image's own command", read_only=read_only) as name:
+            yield Started(self._engine, name)
+
+    @contextmanager
+    def _container(self, image_id: str, own: Mapping[str, Any], what: str, *, read_only: bool) -> Iterator[str]:
+        client = self._engine.client
+        name = f"slimmer-{self._run}-{next(self._numbers)}"
+        host = client.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            cap_add=["DAC_OVERRIDE"],
+            security_opt=["no-new-privileges"],
+            read_only=read_only,
+            tmpfs=_IN_MEMORY if read_only else None,
+            mem_limit=_MEMORY,
+            memswap_limit=_MEMORY,
+            pids_limit=_PROCESSES,
+            init=True,
+            # Podman asks for 1,048,576 of both, which an engine whose own limits are lower may not give.
+            ulimits=[Ulimit(name=limit, soft=value, hard=value) for limit, value in _LIMITS.items()],
+            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+            device_requests=_all_gpus() if self._engine.offers_gpus else None,
+        )
+        try:
+            # One step, so that an interrupt finds either no container or one that the name leads to.
+            with interrupts.held():
+                client.create_container(
+                    image_id, name=name, network_disabled=True, labels={RUN_LABEL: str(self._run)}, host_config=host,
+                    **own,
+                )  # fmt: skip
+                client.start(name)
+            yield name
+        except FAILURES as error:
+            fail(CheckError, f"the engine cannot run {what} in {image_id}, so nothing is proved or tagged", error)
+        finally:
+            _remove(self._engine, name)
+
+    def _wait(self, name: str, time_limit: int) -> int | None:
+        try:
+            return int(self._engine.client.wait(name, timeout=time_limit)["StatusCode"])
+        except (requests.Timeout, requests.ConnectionError) as error:
+            # The SDK gives a timeout while it waits for the body the name of a lost connection.
+            if "timed out" in str(error).lower():
+                return None
+            raise
+
+    def _output(self, name: str, *, stdout: bool) -> str:
+        return _logged(self._engine, name, stdout=stdout, stderr=not stdout)
+
+
+class Started:
+    """A container in which an image's own command runs."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    def state(self) -> Mapping[str, Any]:
+        """Give its state as the engine has it: Running, ExitCode, Health."""
+        state: dict[str, Any] = self._engine.client.inspect_container(self._name)["State"]
+        return state
+
+    def execute(self, command: Sequence[str]) -> Completed:
+        """Run a command beside its own; there is no time limit but what COMMAND has itself."""
+        client = self._engine.client
+        made = client.exec_create(self._name, list(command))
+        stdout, stderr = client.exec_start(made["Id"], demux=True)
+        status = client.exec_inspect(made["Id"])["ExitCode"]
+        return Completed(status, *((part or b"").decode("utf-8", "replace") for part in (stdout, stderr)))
+
+    def said(self) -> str:
+        """Give what it wrote so far."""
+        return _logged(self._engine, self._name, stdout=True, stderr=True)
+
+
+def remove_left(engine: Engine) -> list[str]:
+    """Remove the containers of runs that are over, with their volumes, and give their names; those of others stay."""
+    try:
+        found = engine.client.containers(all=True, filters={"label": RUN_LABEL})
+    except FAILURES as error:
+        fail(CheckError, "the engine does not say which containers it has", error)
+    removed = []
+    for container in found:
+        run = Run.parse(str((container.get("Labels") or {}).get(RUN_LABEL)))
+        if run is not None and run.is_over():
+            removed.append(str((container.get("Names") or [container["Id"]])[0]).lstrip("/"))
+            _remove(engine, str(container["Id"]))
+    return removed
+
+
+def _remove(engine: Engine, name: str) -> None:
+    try:
+        with interrupts.held():
+            engine.client.remove_container(name, v=True, force=True)
+    except NotFound:
+        return
+    except FAILURES as error:
+        fail(CheckError, f"the container {name} is left; remove it with `docker rm -fv {name}`", error)
+
+
+def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:
+    stream: Iterable[bytes] = engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False)
+    parts: list[bytes] = []
+    size = 0
+    for part in stream:
+        parts.append(part[: _OUTPUT_LIMIT - size])
+        size += len(parts[-1])
+        if size >= _OUTPUT_LIMIT:
+            break
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def _all_gpus() -> list[DeviceRequest]:
+    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]

@@ -1,0 +1,70 @@
+"""Where a plan becomes an image in the engine, and the image is examined; and made again with some changes put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from slimmer.checks import Examined
+    from slimmer.plan import Plan
+    from slimmer.progress import Progress
+    from slimmer.propose import Links
+    from slimmer.reading import Opened
+    from slimmer.transports import Writable
+    from slimmer.trial import Trial, Trials, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An image in the engine, and what it was made from."""
+
+    plan: Plan
+    links: Links
+    writable: Writable
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """What it takes to make images of one source and to examine them."""
+
+    found: Opened
+    trials: Trials
+    proposed: Callable[[Mapping[str, str]], tuple[Plan, Links]]
+    """Gives the plan that leaves some paths as they were, each for its reason."""
+    written: Callable[[Plan], Writable]
+    wanted: Wanted
+
+    @property
+    def progress(self) -> Progress:
+        """Who is told how far things are."""
+        return self.trials.session.progress
+
+    def build(self, plan: Plan, links: Links) -> Made:
+        """Put the image of a plan into the engine."""
+        writable = self.written(plan)
+        return Made(plan, links, writable, self.trials.load(writable, "result"))
+
+    def make(self, restored: Mapping[str, str]) -> Made:
+        """Make an image in which the paths of RESTORED are as they were, each for its reason."""
+        return self.build(*self.proposed(restored))
+
+    def examine(self, made: Made, only: Collection[str] | None = None) -> tuple[Examined, ...]:
+        """Make the checks, or ONLY those of these names."""
+        original = self.trials.original(self.found)
+        return self.trials.examine(original, made.trial, made.plan, self.wanted, only)
+
+    def drop(self, made: Made) -> None:
+        """Take an image out of the engine."""
+        self.trials.drop(made.trial)
+
+    def keep(self, made: Made) -> str:
+        """Give an image a name that stays in the engine, and give that."""
+        return self.trials.keep(made.trial)
+
+    def tell(self, sentence: str) -> None:
+        """Tell the person."""
+        self.progress.note(sentence)
