@@ -53,6 +53,11 @@ case("linalg.svdvals", lambda: torch.linalg.svdvals(matrix(96, 48)))
 case("linalg.qr", lambda: torch.linalg.qr(matrix(96, 48))[1].abs())
 case("conv2d", lambda: torch.nn.functional.conv2d(matrix(32, 32)[None, None], matrix(3, 3)[None, None]))
 case("fft", lambda: torch.fft.rfft(matrix(4, 256)).abs())
+query, key, value = (matrix(32, 16)[None, None] for _ in range(3))
+case("attention", lambda: torch.nn.functional.scaled_dot_product_attention(query, key, value))
+case("sparse", lambda: torch.sparse.mm(matrix(64, 64).relu().to_sparse(), matrix(64, 8)))
+case("rand", lambda: torch.rand(1000, generator=generator))
+case("lstsq", lambda: torch.linalg.lstsq(definite(48), matrix(48, 3)).solution)
 torch.set_num_threads(2)
 case("matmul on two threads", lambda: matrix(1024, 1024) @ matrix(1024, 1024), exact=False)
 try:
@@ -61,6 +66,20 @@ try:
     case("numpy bridge", lambda: torch.from_numpy(numpy.arange(64, dtype=numpy.float32).reshape(8, 8)) @ matrix(8, 8))
 except ImportError:
     pass
+
+if torch.cuda.is_available():
+    # What a GPU rounds depends on which kernel the library chooses; the check allows for that.
+    image, window = matrix(64, 64)[None, None].cuda(), matrix(3, 3)[None, None].cuda()
+    on_gpu = {
+        "matmul": lambda: matrix(512, 512).cuda() @ matrix(512, 512).cuda(),
+        "conv2d": lambda: torch.nn.functional.conv2d(image, window),
+        "attention": lambda: torch.nn.functional.scaled_dot_product_attention(query.cuda(), key.cuda(), value.cuda()),
+        "linalg.solve": lambda: torch.linalg.solve(definite(96).cuda(), matrix(96, 7).cuda()),
+        "linalg.svdvals": lambda: torch.linalg.svdvals(matrix(96, 48).cuda()),
+        "fft": lambda: torch.fft.rfft(matrix(4, 256).cuda()).abs(),
+    }
+    for name, compute in on_gpu.items():
+        case("cuda " + name, compute, exact=False)
 
 about = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
 print("slimmer-probe: " + json.dumps({"about": about, "cases": cases}), flush=True)
