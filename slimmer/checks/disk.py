@@ -28,7 +28,7 @@ _NOT_THE_IMAGES = ("trusted.overlay.", "security.selinux")
 
 def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
     """Give a sentence for each path below DIRECTORY that is missing, too much or other than planned."""
-    seen: dict[tuple[int, int], Inode] = {}
+    links = _Links()
     found: set[str] = set()
     for path in _walk(os.fsencode(directory)):
         name = path.decode("utf-8", "surrogateescape")
@@ -43,9 +43,22 @@ def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
         attributes = _attributes(os.path.join(os.fsencode(directory), path))  # noqa: PTH118 - the same
         if attributes != dict(inode.xattrs or {}):
             yield f"/{name} has the attributes {attributes} on the engine's disk, not {dict(inode.xattrs or {})}"
-        if inode.kind is not Kind.DIRECTORY and seen.setdefault((status.st_dev, status.st_ino), inode) is not inode:
-            yield f"/{name} is linked to another file on the engine's disk"
+        if inode.kind is not Kind.DIRECTORY and not links.agree(inode, status):
+            yield f"/{name} is linked otherwise on the engine's disk"
     yield from (f"/{path} is missing on the engine's disk" for path, _ in planned.entries() if path not in found)
+
+
+class _Links:
+    """Which file on disk is which of the plan: names of one must be names of the other."""
+
+    def __init__(self) -> None:
+        self._inodes: dict[int, Inode] = {}
+        self._numbers: dict[Inode, int] = {}
+
+    def agree(self, inode: Inode, status: os.stat_result) -> bool:
+        first_number = self._numbers.setdefault(inode, status.st_ino)
+        first_inode = self._inodes.setdefault(status.st_ino, inode)
+        return first_number == status.st_ino and first_inode is inode
 
 
 def _wrong(status: os.stat_result, inode: Inode) -> Iterator[str]:

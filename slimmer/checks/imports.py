@@ -50,7 +50,9 @@ class ImportsCheck:
         failing = len(original) - len(came)
         as_before = f", {failing} fail in the original" if failing else ""
         status = PASSED if came else SKIPPED
-        return Verdict(status, *shown, f"{len(came)} modules are imported{as_before}", len(came))
+        return Verdict(
+            status, *shown, f"{len(came)} module{'s are' if len(came) != 1 else ' is'} imported{as_before}", len(came)
+        )
 
 
 def _all_names(pair: Pair) -> Iterator[str]:

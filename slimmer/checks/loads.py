@@ -55,7 +55,13 @@ def _compared(original: dict[str, str], slimmed: dict[str, str]) -> Verdict:
         return Verdict(FAILED, was, now, reason, culprits=tuple(broken))
     failing = len(original) - loading[0]
     as_before = f", {failing} fail as before" if failing else ""
-    return Verdict(PASSED, was, now, f"{loading[0]} changed libraries load{as_before}", loading[0])
+    return Verdict(
+        PASSED,
+        was,
+        now,
+        f"{loading[0]} changed {'libraries load' if loading[0] != 1 else 'library loads'}{as_before}",
+        loading[0],
+    )
 
 
 def _loaded(pair: Pair, subject: Subject, libraries: list[str]) -> dict[str, str] | str:
