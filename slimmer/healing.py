@@ -68,10 +68,11 @@ def healed(lab: Lab[_Made], made: _Made) -> Healed[_Made]:
         failed = failures(outcome.examined)
         if not failed or any(one.verdict.in_original for one in failed):
             break
+        lab.tell(f"check {failed[0].name} failed: {failed[0].verdict.reason}")
         found = _culprits(lab, outcome, failed)
         if not found:
             break
-        lab.tell(f"putting back {', '.join('/' + path for path in found)}: check {failed[0].name} failed without it")
+        lab.tell(f"putting back {', '.join('/' + path for path in found)}")
         restored = {**outcome.restored, **dict.fromkeys(found, _reason(failed))}
         lab.drop(outcome.made)
         again = lab.make(restored)
@@ -125,7 +126,7 @@ class _Search(Generic[_Made]):
         if key not in self._known:
             if len(self._known) >= _MAX_TRIES:
                 return False
-            self._lab.tell(f"a check failed; trying with {len(key)} of the changes put back")
+            self._lab.tell(f"trying with {len(key)} of the changes put back")
             made = self._lab.make({**self._outcome.restored, **dict.fromkeys(paths, self._reason)})
             try:
                 self._known[key] = not failures(self._lab.examine(made, self._checks))

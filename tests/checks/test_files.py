@@ -44,7 +44,7 @@ def test_what_was_planned_is_accepted() -> None:
         ("d/other", file("d/other", b"xyz", mode=0o755), "/d/other is"),
         ("d/a", file("d/a", b"abcd", mode=0o4755), "/d/a is"),
         ("d/other", file("d/other", b"xyZ"), "/d/other has not the bytes that were planned"),
-        ("d/other", hard_link("d/other", "d/a"), "/d/a is one file with"),
+        ("d/other", hard_link("d/other", "d/a") | {"mode": 0o4755}, "/d/a is one file with"),
         ("d/b", file("d/b", b"abc", mode=0o4755), "/d/a is one file with"),
         ("l", symlink("l", "d/b"), "/l is"),
         ("d", directory("d"), "/d is"),
