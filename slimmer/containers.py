@@ -8,12 +8,13 @@ read-only, with /tmp and /run in memory. With it go the volumes that the image's
 from __future__ import annotations
 
 import itertools
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest, LogConfig, Ulimit
 
 from slimmer import interrupts
@@ -33,6 +34,12 @@ _MEMORY = 16 << 30
 _PROCESSES = 4096
 _LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
 _OUTPUT_LIMIT = 4 << 20
+_NOT_STARTED = 127  # as a shell says that there is no such command
+_OF_THE_IMAGE = re.compile(
+    r"unable to find (user|group)|no matching entries|executable file .*not found|[Nn]o such file or directory|"
+    r"[Ee]xec format error|exec.*[Pp]ermission denied"
+)
+"""What runc and crun say when an image names a user, a program or a directory that it does not have."""
 _IN_MEMORY = {"/tmp": "rw,exec,nosuid,size=1g", "/run": "rw,nosuid,size=64m"}  # noqa: S108 - the container's
 
 
@@ -43,6 +50,10 @@ class Completed:
     status: int | None
     stdout: str
     stderr: str
+
+
+class NotStartedError(Exception):
+    """The image itself is why a container does not start: its message is what the engine says."""
 
 
 class Containers:
@@ -63,15 +74,19 @@ class Containers:
         """
         own: dict[str, Any] = {} if as_image else {"user": "0:0", "working_dir": "/"}
         own |= {"command": list(command[1:]), "entrypoint": [command[0]], "healthcheck": {"test": ["NONE"]}}
-        with self._container(image_id, own, command[0], read_only=read_only) as name:
-            status = self._wait(name, time_limit)
-            return Completed(status, self._output(name, stdout=True), self._output(name, stdout=False))
+        try:
+            with self._container(image_id, own, command[0], read_only=read_only) as name:
+                status = self._wait(name, time_limit)
+                return Completed(status, self._output(name, stdout=True), self._output(name, stdout=False))
+        except NotStartedError as error:
+            return Completed(_NOT_STARTED, "", str(error))
 
     @contextmanager
     def started(self, image_id: str, health: Mapping[str, Any] | None, *, read_only: bool) -> Iterator[Started]:
         """Give a container in which the image's own entrypoint and command run, as its own USER, in its own WORKDIR.
 
-        HEALTH is what is asked instead of its HEALTHCHECK, as the engine's API has it.
+        HEALTH is what is asked instead of its HEALTHCHECK, as the engine's API has it. Raises NotStartedError where
+        the image has no such program or user, CheckError for what the engine cannot do.
         """
         own = {"healthcheck": dict(health) if health is not None else {"test": ["NONE"]}}
         with self._container(image_id, own, "the image's own command", read_only=read_only) as name:
@@ -104,7 +119,7 @@ class Containers:
                     image_id, name=name, network_disabled=True, labels={RUN_LABEL: str(self._run)}, host_config=host,
                     **own,
                 )  # fmt: skip
-                client.start(name)
+                _start(self._engine, name)
             yield name
         except FAILURES as error:
             fail(CheckError, f"the engine cannot run {what} in {image_id}, so nothing is proved or tagged", error)
@@ -162,6 +177,15 @@ def remove_left(engine: Engine) -> list[str]:
             removed.append(str((container.get("Names") or [container["Id"]])[0]).lstrip("/"))
             _remove(engine, str(container["Id"]))
     return removed
+
+
+def _start(engine: Engine, name: str) -> None:
+    try:
+        engine.client.start(name)
+    except APIError as error:
+        if not _OF_THE_IMAGE.search(said := str(error.explanation or error)):
+            raise
+        raise NotStartedError(said) from error
 
 
 def _remove(engine: Engine, name: str) -> None:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from slimmer.checks import FAILED, PASSED, SKIPPED, Verdict
 from slimmer.checks.answers import Asked, asker
+from slimmer.containers import NotStartedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from slimmer.checks import Pair
+    from slimmer.checks import Pair, Subject
     from slimmer.containers import Started
 
 _SETTLES = 5
@@ -26,6 +27,7 @@ _OFTEN = 2
 _SECOND = 10**9
 _DEFAULTS = {"Interval": 30 * _SECOND, "Timeout": 30 * _SECOND, "Retries": 3, "StartPeriod": 0}  # Dockerfile reference
 _LONGEST = 300
+_NOT_STARTED = -1
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class _Outcome:
 
     def __str__(self) -> str:
         state = "stays up" if self.status is None else f"ends with exit status {self.status}"
+        state = "does not start" if self.status == _NOT_STARTED else state
         more = [part for part in (self.health, self.answer) if part]
         return ", ".join([state, *more])
 
@@ -59,7 +62,7 @@ class StartsCheck:
         if not execution.get("Entrypoint") and not execution.get("Cmd"):
             return Verdict(SKIPPED, reason="the image has neither an entrypoint nor a command")
         for read_only in (True, False):
-            original, slimmed = _watched(pair, read_only=read_only)
+            original, slimmed = _started(pair, read_only=read_only)
             if original.status in {None, 0} and original.health != "unhealthy":
                 break
         shown = str(original), str(slimmed)
@@ -67,7 +70,26 @@ class StartsCheck:
             last = slimmed.said.strip().splitlines()[-1:]
             words = f": {last[0].strip()[:200]}" if last else ""
             return Verdict(FAILED, *shown, f"the original {original}, the slimmed image {slimmed}{words}")
+        if original.status == _NOT_STARTED:
+            return Verdict(SKIPPED, *shown, f"it does not start in the original either: {original.said}")
         return Verdict(PASSED, *shown, f"the container {slimmed}, as the original's", 1)
+
+
+def _started(pair: Pair, *, read_only: bool) -> tuple[_Outcome, _Outcome]:
+    """Run both images; of one that does not start, each is tried by itself."""
+    try:
+        return _watched(pair, read_only=read_only)
+    except NotStartedError:
+        outcomes = [_alone(pair, subject, read_only=read_only) for subject in (pair.original, pair.slimmed)]
+        return outcomes[0], outcomes[1]
+
+
+def _alone(pair: Pair, subject: Subject, *, read_only: bool) -> _Outcome:
+    try:
+        with pair.containers.started(subject.id, None, read_only=read_only):
+            return _Outcome()
+    except NotStartedError as error:
+        return _Outcome(_NOT_STARTED, said=str(error))
 
 
 def _watched(pair: Pair, *, read_only: bool) -> tuple[_Outcome, _Outcome]:

@@ -57,7 +57,6 @@ query, key, value = (matrix(32, 16)[None, None] for _ in range(3))
 case("attention", lambda: torch.nn.functional.scaled_dot_product_attention(query, key, value))
 case("sparse", lambda: torch.sparse.mm(matrix(64, 64).relu().to_sparse(), matrix(64, 8)))
 case("rand", lambda: torch.rand(1000, generator=generator))
-case("lstsq", lambda: torch.linalg.lstsq(definite(48), matrix(48, 3)).solution)
 torch.set_num_threads(2)
 case("matmul on two threads", lambda: matrix(1024, 1024) @ matrix(1024, 1024), exact=False)
 try:
