@@ -37,7 +37,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     [
         (["run"], "Missing argument 'IMAGE'"),
         (["run", "app", "--only", "stirp"], "did you mean strip?"),
-        (["run", "app", "--skip", "nothing"], "there are: strip, uv_cache"),
+        (["run", "app", "--skip", "nothing"], "there are: apt_cache, build_tools"),
         (["run", "app", "--tag", "Not A Tag"], "'Not A Tag' is not an image reference"),
         (["run", "app", "--report", "r.pdf"], ".json"),
         (["run", "app", "--report", "/no/such/dir/r.json"], "there is no directory /no/such/dir"),

@@ -7,7 +7,7 @@ from slimmer.errors import UsageError
 from slimmer.plan import Turn
 
 DEFAULT = ["apt_cache", "conda_pkgs", "pip_cache", "strip", "tmp_files", "uv_cache"]
-CHOSEN = ["build_tools", "duplicates", "static_archives", "uv_binary"]
+CHOSEN = ["build_tools", "duplicates", "gpu_code", "static_archives", "uv_binary"]
 
 
 def test_rules_are_found_by_being_there() -> None:

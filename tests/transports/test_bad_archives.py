@@ -90,7 +90,9 @@ def test_a_layer_that_is_refused_is_exit_4(name: str, slimmer: Slimmer, tmp_path
     layers = [layer if isinstance(layer, bytes) else make_tar(*layer) for layer in case.layers]
     (tmp_path / "image.tar").write_bytes(docker_archive(layers, "app:1"))
 
-    assert case.slimmer in refused(slimmer, f"docker-archive:{tmp_path}/image.tar", tmp_path)
+    sentence = refused(slimmer, f"docker-archive:{tmp_path}/image.tar", tmp_path)
+
+    assert case.slimmer.removeprefix("layer 0 ") in sentence  # a layer of an archive is named by its digest
 
 
 def layouts() -> dict[str, tuple[Layout, str]]:
