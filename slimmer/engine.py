@@ -170,17 +170,20 @@ class Engine:
             except FAILURES as error:
                 fail(DestinationError, "the engine did not take the result", error)
 
-    def steps(self, image: str) -> list[str]:
-        """Give what each line of an image's history says it was created by, the last first."""
+    def steps(self, image: str) -> list[str] | None:
+        """Give what each line of an image's history says it was created by, the last first; None when nobody knows."""
         try:
             steps = self.client.history(image)  # type: ignore[no-untyped-call]
         except FAILURES as error:
+            if "nil pointer" in str(error):  # Podman 4, of an image with more lines than layers
+                return None
             fail(SourceError, f"the engine cannot say how {image} was made", error)
         return [str(step.get("CreatedBy") or "") for step in steps]
 
-    def last_step(self, image: str) -> str:
-        """Give what the last line of an image's history says it was created by."""
-        return next(iter(self.steps(image)), "")
+    def last_step(self, image: str) -> str | None:
+        """Give what the last line of an image's history says it was created by; None when nobody knows."""
+        steps = self.steps(image)
+        return next(iter(steps), "") if steps is not None else None
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Give an image a name; whatever had it loses it."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slimmer.errors import SourceError, UsageError
-from slimmer.naming import CREATED_BY
+from slimmer.naming import SOURCE_LABEL, is_result
 from slimmer.reference import Tag
 from slimmer.session import Session
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from slimmer.engine import Engine
     from slimmer.progress import Progress
 
-_SOURCE = "slimmer.source"
 _SUFFIX = "-slim"
 _SAME = ("Architecture", "Os", "Variant", "OsVersion", "Author")
 
@@ -31,10 +30,10 @@ def rollback(reference: str, progress: Progress) -> str:
     with Session(progress) as session:
         engine = session.engine
         result = engine.inspect(str(tag))
-        source = (result["Config"].get("Labels") or {}).get(_SOURCE)
+        source = (result["Config"].get("Labels") or {}).get(SOURCE_LABEL)
         if source is None:
-            raise UsageError(f"{tag} was not made by slimmer: it has no label {_SOURCE}")
-        if not engine.last_step(str(tag)).startswith(CREATED_BY):
+            raise UsageError(f"{tag} was not made by slimmer: it has no label {SOURCE_LABEL}")
+        if not is_result(result, engine.last_step(str(tag))):
             raise UsageError(f"{tag} was not made by slimmer, but built on an image that was; roll that one back")
         found = engine.find(source) or _lookalike(engine, result, str(tag))
         if found is None:
@@ -59,7 +58,7 @@ def _lookalike(engine: Engine, result: Mapping[str, Any], tag: str) -> dict[str,
     An engine that keeps images in containerd knows them by their manifests: the digest of a configuration, which the
     label has, leads to none of them. Raises SourceError where several could be it.
     """
-    steps = engine.steps(tag)[1:]
+    steps = (engine.steps(tag) or [])[1:]
     found = [
         image
         for image in engine.images()

@@ -16,7 +16,7 @@ from slimmer.errors import CheckError, SlimmerError, UsageError
 from slimmer.healing import failures, healed
 from slimmer.laboratory import Laboratory, Made
 from slimmer.metadata.gpu_targets import labels as gpu_labels
-from slimmer.naming import CREATED_BY
+from slimmer.naming import CREATED_BY, SOURCE_LABEL
 from slimmer.plan import Scene
 from slimmer.propose import linked, propose
 from slimmer.reading import opened
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from slimmer.reading import Opened
     from slimmer.transports import Source, Target
 
-LABELS = ("slimmer.source", "slimmer.version", "slimmer.rules")
+LABELS = (SOURCE_LABEL, "slimmer.version", "slimmer.rules")
 """Labels of a result: the ID of the image it was made from, by which version, with which rules.
 
 Those of an image whose GPU code was changed are in metadata/gpu_targets.py."""

@@ -13,7 +13,7 @@ from slimmer.formats.oci_write import ArchiveWriter, named, write_image
 from slimmer.formats.overlay2 import NotInPlace
 from slimmer.formats.spool import Spool, require_room, temporary_file
 from slimmer.formats.store import Archive, Hashed
-from slimmer.naming import CREATED_BY, result_tag
+from slimmer.naming import is_result, result_tag
 from slimmer.platforms import Platform
 from slimmer.progress import watched, watched_layers
 from slimmer.reference import Tag, is_name
@@ -130,8 +130,7 @@ def _refuse_to_take(engine: Engine, tag: Tag, source: AnySource, *, is_default: 
         return
     if existing["Id"] == source.engine_id or str(tag) in source.tags:
         raise UsageError(f"{tag} is a name of the source image, which slimmer never takes; name the result otherwise")
-    is_own = len(existing["RootFS"].get("Layers") or []) == 1 and engine.last_step(str(tag)).startswith(CREATED_BY)
-    if is_default and not is_own:
+    if is_default and not is_result(existing, engine.last_step(str(tag))):
         raise DestinationError(f"{tag} exists and was not made by slimmer; to replace it all the same, say --tag {tag}")
 
 
