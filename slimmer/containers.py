@@ -32,6 +32,17 @@ RUN_LABEL = "slimmer.run"
 
 _MEMORY = 16 << 30
 _PROCESSES = 4096
+_SHUT_IN: dict[str, Any] = {
+    "network_mode": "none",
+    "cap_drop": ["ALL"],
+    "cap_add": ["DAC_OVERRIDE"],
+    "security_opt": ["no-new-privileges"],
+    "mem_limit": _MEMORY,
+    "memswap_limit": _MEMORY,
+    "pids_limit": _PROCESSES,
+    "init": True,
+}
+_OF_THE_GPU = re.compile(r"nvidia|device driver", re.IGNORECASE)
 _LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
 _OUTPUT_LIMIT = 4 << 20
 _NOT_STARTED = 127  # as a shell says that there is no such command
@@ -63,6 +74,7 @@ class Containers:
         self._engine = engine
         self._run = run
         self._numbers = itertools.count(1)
+        self._has_gpus = engine.offers_gpus
 
     def run(
         self, image_id: str, command: Sequence[str], time_limit: int, *, as_image: bool = False, read_only: bool = True
@@ -94,37 +106,44 @@ class Containers:
 
     @contextmanager
     def _container(self, image_id: str, own: Mapping[str, Any], what: str, *, read_only: bool) -> Iterator[str]:
-        client = self._engine.client
         name = f"slimmer-{self._run}-{next(self._numbers)}"
-        host = client.create_host_config(
-            network_mode="none",
-            cap_drop=["ALL"],
-            cap_add=["DAC_OVERRIDE"],
-            security_opt=["no-new-privileges"],
-            read_only=read_only,
-            tmpfs=_IN_MEMORY if read_only else None,
-            mem_limit=_MEMORY,
-            memswap_limit=_MEMORY,
-            pids_limit=_PROCESSES,
-            init=True,
-            # Podman asks for 1,048,576 of both, which an engine whose own limits are lower may not give.
-            ulimits=[Ulimit(name=limit, soft=value, hard=value) for limit, value in _LIMITS.items()],
-            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
-            device_requests=_all_gpus() if self._engine.offers_gpus else None,
-        )
         try:
             # One step, so that an interrupt finds either no container or one that the name leads to.
             with interrupts.held():
-                client.create_container(
-                    image_id, name=name, network_disabled=True, labels={RUN_LABEL: str(self._run)}, host_config=host,
-                    **own,
-                )  # fmt: skip
-                _start(self._engine, name)
+                self._start(image_id, own, name, read_only=read_only)
             yield name
         except FAILURES as error:
             fail(CheckError, f"the engine cannot run {what} in {image_id}, so nothing is proved or tagged", error)
         finally:
             _remove(self._engine, name)
+
+    def _start(self, image_id: str, own: Mapping[str, Any], name: str, *, read_only: bool) -> None:
+        client = self._engine.client
+        host = client.create_host_config(
+            **_SHUT_IN,
+            read_only=read_only,
+            tmpfs=_IN_MEMORY if read_only else None,
+            # Podman asks for 1,048,576 of both, which an engine whose own limits are lower may not give.
+            ulimits=[Ulimit(name=limit, soft=value, hard=value) for limit, value in _LIMITS.items()],
+            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+            device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if self._has_gpus else None,
+        )
+        try:
+            client.create_container(
+                image_id, name=name, network_disabled=True, labels={RUN_LABEL: str(self._run)}, host_config=host, **own
+            )
+            client.start(name)
+        except APIError as error:
+            said = str(error.explanation or error)
+            if self._has_gpus and _OF_THE_GPU.search(said):
+                # An engine may have NVIDIA's runtime on a machine without a GPU; what is run shows which it sees.
+                self._has_gpus = False
+                _remove(self._engine, name)
+                self._start(image_id, own, name, read_only=read_only)
+            elif _OF_THE_IMAGE.search(said):
+                raise NotStartedError(said) from error
+            else:
+                raise
 
     def _wait(self, name: str, time_limit: int) -> int | None:
         try:
@@ -179,15 +198,6 @@ def remove_left(engine: Engine) -> list[str]:
     return removed
 
 
-def _start(engine: Engine, name: str) -> None:
-    try:
-        engine.client.start(name)
-    except APIError as error:
-        if not _OF_THE_IMAGE.search(said := str(error.explanation or error)):
-            raise
-        raise NotStartedError(said) from error
-
-
 def _remove(engine: Engine, name: str) -> None:
     try:
         with interrupts.held():
@@ -208,7 +218,3 @@ def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:
         if size >= _OUTPUT_LIMIT:
             break
     return b"".join(parts).decode("utf-8", "replace")
-
-
-def _all_gpus() -> list[DeviceRequest]:
-    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]

@@ -26,7 +26,7 @@ _SETTLES = 5
 _OFTEN = 2
 _SECOND = 10**9
 _DEFAULTS = {"Interval": 30 * _SECOND, "Timeout": 30 * _SECOND, "Retries": 3, "StartPeriod": 0}  # Dockerfile reference
-_LONGEST = 300
+_LONGEST = 120
 _NOT_STARTED = -1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from handmade import Spec, directory, file, make_tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from slimmer.checks import Verdict
     from slimmer.report import Report
@@ -193,3 +193,28 @@ def test_numpy_is_loaded_and_imported(docker: Docker, numpy: str, slimmer: Slimm
     checks = {check["name"]: check for check in json.loads((tmp_path / "r.json").read_text())["checks"]}
     assert checks["loads"]["reason"] == "19 changed libraries load"
     assert checks["imports"]["reason"] == "1 module is imported"
+
+
+@pytest.fixture
+def without_python(compiled: Callable[..., Path]) -> list[bytes]:
+    """Give a layer with this machine's own loader and C library, a library that loads and one that lacks a symbol."""
+    loader = Path("/lib64/ld-linux-x86-64.so.2").read_bytes()
+    libc = next(Path("/").glob("lib/*/libc.so.6")).read_bytes()
+    lacks = compiled("needs_answer", "-g3", "-Wl,--unresolved-symbols=ignore-all").read_bytes()
+    return [
+        make_tar(
+            directory("lib64"), file("lib64/ld-linux-x86-64.so.2", loader, mode=0o755), directory("lib"),
+            file("lib/libc.so.6", libc, mode=0o755), file("lib/libanswer.so", compiled("answer", "-g3").read_bytes()),
+            file("lib/liblacks.so", lacks),
+        )
+    ]  # fmt: skip
+
+
+def test_without_python_the_loader_is_asked(docker: Docker, tag: str, without_python: list[bytes]) -> None:
+    """In an image without a shell too; a library that fails in both images fails as before."""
+    docker.image(NAME, without_python)
+
+    found = verdicts(slim(Options(NAME, tag=tag), Silence()))["loads"]
+
+    assert found.status == "passed", found
+    assert found.reason == "1 changed library loads, 1 fail as before"
