@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _MAX_KEPT = 8
+_MAX_NAME = 20
 _KILO = 1000
 _MINUTE = 60
 
@@ -65,6 +66,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _rules(report)
     yield from _kept(report)
     yield from _links(report)
+    yield from _restored(report)
     yield from _checks(report)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.timings.items())
     yield from wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
@@ -130,13 +132,23 @@ def _links(report: Report) -> Iterator[str]:
     yield ""
 
 
+def _restored(report: Report) -> Iterator[str]:
+    label = "put back"
+    for one in report.restored:
+        yield from wrapped(f"  {label}  ", printable(f"/{one.path}: {one.reason}"))
+        label = " " * len(label)
+    if report.restored:
+        yield ""
+
+
 def _checks(report: Report) -> Iterator[str]:
     label = "checks  "
     if report.unverified:
         yield f"  {label}NOT VERIFIED: --no-verify was given, and no container of this image was run"
     elif report.dry_run:
         return
-    width = max([len(check.name) for check in report.checks], default=0)
+    # A command's name may be as long as its line; it pushes what follows aside, not that of all other checks.
+    width = max([len(check.name) for check in report.checks if len(check.name) <= _MAX_NAME], default=0)
     for check in report.checks:
         head = f"  {label}{check.name:<{width}}  {check.verdict.status:<7}  {duration(check.seconds):>6}  "
         yield from wrapped(head, printable(check.verdict.reason))

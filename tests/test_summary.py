@@ -9,7 +9,7 @@ from slimmer.checks import Examined, Verdict
 from slimmer.elf.linkage import Unresolved
 from slimmer.plan import Change, Kept, Plan
 from slimmer.propose import Links
-from slimmer.report import Estimate, Report, ResultFacts, SourceFacts, printable, write_json
+from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts, printable, write_json
 from slimmer.summary import duration, render, size
 
 from handmade import file, flattened
@@ -83,6 +83,13 @@ def test_control_characters_never_reach_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\\x1b[2J.so" in text
+
+
+def test_what_was_put_back_is_told() -> None:
+    """With the reason, beside the checks, which all passed in the end."""
+    text = render(report(restored=(Restored("usr/lib/a.so", "check loads failed without it: exit status 73"),)))
+
+    assert "put back  /usr/lib/a.so: check loads failed without it: exit status 73" in " ".join(text.split("\n"))
 
 
 def test_an_unverified_result_says_so_loudly() -> None:
