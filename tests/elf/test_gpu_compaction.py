@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +13,7 @@ from slimmer.elf.pruned import prune
 from slimmer.elf.shared import slim_shared_object
 from slimmer.errors import ElfError
 
-from fatbins import container, cubins, cuobjdump, digests, entry, linked, loaded_containers, nvcc
+from fatbins import CODES, container, cubins, digests, entry, extracted, linked, listed, loaded_containers, nvcc
 from handmade import save
 from loading import call
 
@@ -193,26 +191,6 @@ def test_little_is_not_worth_it(opened: Open, tmp_path: Path) -> None:
     """Where less than a page would go the library stays as it is."""
     with pytest.raises(ElfError, match="less than"):
         prune(parse(opened(linked(tmp_path, [cubins("80", "90", size=256)]))), H100, "amd64")
-
-
-CODES = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100a", "sm_120", "compute_75", "compute_120")
-
-
-def listed(library: Path, what: str) -> list[str]:
-    """Give the file names under which NVIDIA's own program lists the code of a library."""
-    done = subprocess.run([cuobjdump(), what, library], capture_output=True, text=True, check=True)
-    return re.findall(r"file\s+\d+: (\S+)", done.stdout)
-
-
-def extracted(library: Path, directory: Path) -> dict[str, list[bytes]]:
-    """Give the machine code in a library by architecture, as NVIDIA's own program extracts it."""
-    directory.mkdir()
-    subprocess.run([cuobjdump(), "-xelf", "all", library.absolute()], cwd=directory, capture_output=True, check=True)
-    found: dict[str, list[bytes]] = {}
-    for path in sorted(directory.iterdir()):
-        arch = re.findall(r"sm_\d+", path.name)[-1]
-        found.setdefault(arch, []).append(path.read_bytes())
-    return {arch: sorted(each) for arch, each in found.items()}
 
 
 @pytest.mark.parametrize(

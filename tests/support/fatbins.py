@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CUDA = Path(__file__).parent.parent.parent / "fixtures" / "cuda"
+CODES = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100a", "sm_120", "compute_75", "compute_120")
+"""What the tests ask nvcc for."""
 _VARIANTS = {"": 0, "a": 0x100000, "f": 0x200000}
 _RECORDS = """#include <stdio.h>
 extern char first_record[] __attribute__((visibility("hidden")));
@@ -147,3 +150,20 @@ def cuobjdump() -> str:
     if program is None:
         pytest.skip("there is no cuobjdump in PATH; the triton wheel has it in triton/backends/nvidia/bin")
     return program
+
+
+def listed(library: Path, what: str) -> list[str]:
+    """Give the file names under which NVIDIA's own program lists the code of a library."""
+    done = subprocess.run([cuobjdump(), what, library], capture_output=True, text=True, check=True)
+    return re.findall(r"file\s+\d+: (\S+)", done.stdout)
+
+
+def extracted(library: Path, directory: Path) -> dict[str, list[bytes]]:
+    """Give the machine code in a library by architecture, as NVIDIA's own program extracts it."""
+    directory.mkdir()
+    subprocess.run([cuobjdump(), "-xelf", "all", library.absolute()], cwd=directory, capture_output=True, check=True)
+    found: dict[str, list[bytes]] = {}
+    for path in sorted(directory.iterdir()):
+        arch = re.findall(r"sm_\d+", path.name)[-1]
+        found.setdefault(arch, []).append(path.read_bytes())
+    return {arch: sorted(each) for arch, each in found.items()}

@@ -69,9 +69,9 @@ def _by_target(found: Iterable[Reference]) -> dict[int, Reference]:
 
 
 def chosen(found: tuple[Area, ...], wanted: Wanted | None) -> dict[Container, tuple[Entry, ...]]:
-    """Give what stays of each container: of those that are parts of linked code, less where the linked code suffices.
+    """Give what stays of each container: without WANTED all, of parts of linked code less where that suffices.
 
-    Without WANTED all stays. A driver links the parts in `__nv_relfatbin` itself only where what was linked from them has no code for its GPU.
+    A driver links the parts in `__nv_relfatbin` itself only where what was linked from them has no code for its GPU.
     """
     if wanted is None:
         return {container: container.entries for area in found for container in area.containers}

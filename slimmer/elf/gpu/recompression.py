@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content, File, Piece
+from slimmer.content import Content, Piece, read_exactly
 from slimmer.elf.gpu.fatbin import ENTRY, LZ4, ZSTD
 from slimmer.errors import ElfError, UsageError
 
@@ -30,7 +31,6 @@ except ImportError:  # an extra of slimmer's: only this needs it
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
-    from typing import BinaryIO
 
     from slimmer.elf.gpu.fatbin import Entry
     from slimmer.elf.object import Object
@@ -56,13 +56,10 @@ def recompressed(elf: Object, entries: Iterable[Entry]) -> dict[Entry, Content]:
     if not candidates:
         return {}
     found = {}
-    spool = tempfile.TemporaryFile(prefix="slimmer-")  # noqa: SIM115 - the contents that lie in it keep it open
-    blob, position = File(spool), 0
+    spool = _Spool()
     for entry, data in _in_parallel(elf, candidates):
         if len(data) < entry.size:
-            _append(spool, data)
-            found[entry] = Content([Piece(blob, position, len(data))])
-            position += len(data)
+            found[entry] = Content([Piece(spool, spool.append(data), len(data))])
     return found
 
 
@@ -70,9 +67,28 @@ def _is_bounded(entry: Entry) -> bool:
     return 0 < entry.uncompressed_size <= min(_LARGEST, _LZ4_RATIO * entry.compressed_size + 64)
 
 
-def _append(spool: BinaryIO, data: bytes) -> None:
-    spool.write(data)
-    spool.flush()
+class _Spool:
+    """A blob that grows, in a file without a name that goes with the last content that lies in it."""
+
+    def __init__(self) -> None:
+        self._descriptor, path = tempfile.mkstemp(prefix="slimmer-")
+        os.unlink(path)  # noqa: PTH108 - the path is a string
+        self._size = 0
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def append(self, data: bytes) -> int:
+        """Give where DATA is from now on."""
+        start = self._size
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, self._size)
+            self._size += written
+            view = view[written:]
+        return start
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give exactly LENGTH bytes from OFFSET."""
+        return read_exactly(self._descriptor, offset, length)
 
 
 def _in_parallel(elf: Object, entries: list[Entry]) -> Iterator[tuple[Entry, bytes]]:
