@@ -122,13 +122,13 @@ def _packed(content: Content, entry: Entry) -> bytes:
 def unpacked(content: Content, entry: Entry) -> bytes:
     """Give an entry's payload as a driver would unpack it; raise ElfError where it is not what its header says."""
     data = content.read_at(entry.start + entry.header_size, entry.compressed_size)
+    require_lz4()
     try:
         if entry.flags & ZSTD:
             made = zstd.ZstdDecompressor().decompress(data, entry.uncompressed_size + 1)
         else:
-            require_lz4()
             made = lz4_block.decompress(data, uncompressed_size=entry.uncompressed_size)
-    except (zstd.ZstdError, RuntimeError) as error:
+    except (zstd.ZstdError, lz4_block.LZ4BlockError) as error:
         raise ElfError(f"GPU code that does not unpack: {error}") from error
     if len(made) != entry.uncompressed_size:
         raise ElfError(f"GPU code that unpacks to {len(made)} bytes, and its header says {entry.uncompressed_size}")
