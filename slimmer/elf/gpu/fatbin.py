@@ -31,6 +31,7 @@ CONTAINER = struct.Struct("<IHHQ")
 _MAGIC = 0xBA55ED50
 _VERSION = 1
 _ARCH_SPECIFIC, _FAMILY = 0x100000, 0x200000
+_FIRST_WITH_VARIANTS = 90
 _MOST_ENTRIES = 1 << 20
 _LONGEST_HEADER = 1 << 16
 
@@ -135,6 +136,8 @@ def _entry(content: Content, at: int, end: int) -> Entry | None:
         return None
     if compressed > size:
         return None
-    variant = "a" if flags & _ARCH_SPECIFIC else "f" if flags & _FAMILY else ""
+    # There are variants since sm_90: on older code the flags would mean something else.
+    is_variant = number >= _FIRST_WITH_VARIANTS
+    variant = "" if not is_variant else "a" if flags & _ARCH_SPECIFIC else "f" if flags & _FAMILY else ""
     architecture = Architecture(number, variant)
     return Entry(kind, architecture, flags, at, header_size, size, compressed, uncompressed)

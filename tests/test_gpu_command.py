@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slimmer.elf.gpu.fatbin import LTO_IR, PTX
+from slimmer.gputable import gpu_code, table
+
+from fatbins import container, cubins, entry, linked
+from handmade import file, flattened, make_tar
+from image_files import docker_archive
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Slimmer = Callable[..., subprocess.CompletedProcess[str]]
+
+ARCHS = ("70", "80", "90", "120")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    """Give an image with an open library and one of NVIDIA's, both with code for four architectures."""
+    library = linked(tmp_path, [cubins(*ARCHS, size=40000)]).read_bytes()
+    layer = make_tar(file("lib/libtorch_cuda.so", library), file("lib/libcublas.so.12", library))
+    (tmp_path / "image.tar").write_bytes(docker_archive([layer], "app:1"))
+    return f"docker-archive:{tmp_path / 'image.tar'}"
+
+
+def labels(archive: Path) -> dict[str, str]:
+    """Give the labels of the image in an archive."""
+    with tarfile.open(archive) as opened:
+        manifest = json.load(opened.extractfile("manifest.json"))  # type: ignore[arg-type]
+        config = json.load(opened.extractfile(manifest[0]["Config"]))  # type: ignore[arg-type]
+    found: dict[str, str] = config["config"]["Labels"]
+    return found
+
+
+def test_the_label_says_what_is_left(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """A result says for which GPUs it is, and a second run for the same ones changes no library."""
+    first, second = tmp_path / "first.tar", tmp_path / "second.tar"
+    asked = ("--no-verify", "--gpu-arch", "sm_90", "--gpu-arch", "sm_80")
+    done = slimmer("run", image, *asked, "-o", f"docker-archive:{first}")
+    again = slimmer(
+        "run", f"docker-archive:{first}", *asked, "-o", f"docker-archive:{second}", "--report", tmp_path / "r.json"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert again.returncode == 0, again.stderr
+    assert labels(first)["slimmer.gpu-arch"] == labels(second)["slimmer.gpu-arch"] == "sm_80,sm_90"
+    assert "slimmer.gpu-driver" not in labels(first)
+    assert json.loads((tmp_path / "r.json").read_text())["changes"] == []
+    assert "licence" not in done.stderr.partition("rules")[0]
+
+
+def test_no_label_where_nothing_was_asked(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """Off by default: all code stays, and nothing says otherwise."""
+    done = slimmer("run", "-q", "--no-verify", image, "-o", f"docker-archive:{tmp_path / 'x.tar'}")
+
+    assert done.returncode == 0, done.stderr
+    assert not any("gpu" in name for name in labels(tmp_path / "x.tar"))
+
+
+def test_the_clause_is_printed_once(image: str, slimmer: Slimmer) -> None:
+    """Who changes NVIDIA's libraries reads what their licence says."""
+    done = slimmer("run", image, "--dry-run", "--gpu-arch", "sm_90", "--include-proprietary")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("not modified in any way") == 1
+    assert "2 files" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--gpu-arch", "h100"), "a GPU architecture is sm_ and a number"),
+        (("--gpu-arch", "sm_61"), "no library of this image has code for that GPU"),
+        (("--also", "gpu_code"), "--gpu-arch sm_90"),
+        (("--gpu-ptx", "some"), "some"),
+    ],
+)
+def test_what_cannot_be_asked(asked: tuple[str, ...], words: str, image: str, slimmer: Slimmer) -> None:
+    """One sentence and exit status 2."""
+    done = slimmer("run", image, "--dry-run", *asked)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_the_table(image: str, slimmer: Slimmer) -> None:
+    """`slimmer gpu` needs no GPU and prints what `--gpu-arch` then saves, at most 80 columns wide."""
+    done = slimmer("gpu", "-q", image)
+
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "libtorch_cuda.so" in done.stdout
+    assert "libcublas.so.12 *" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("sm_90"))
+    assert line.split() == ["sm_90", "120", "kB", "240", "kB"]
+
+
+def test_facts(tmp_path: Path) -> None:
+    """Each kind of code counts where it belongs; a library that is not understood says why."""
+    held = container(entry(2, "90a", 4096), entry(PTX, "90", 1024), entry(LTO_IR, "90", 512))
+    library = linked(tmp_path, [held], parts=[cubins("80", size=2048)]).read_bytes()
+    odd = linked(tmp_path, [cubins("90")], unreferenced=1, name="odd.so").read_bytes()
+    hip = linked(tmp_path, [], more='.section .hip_fatbin,"a"\n.zero 4096', name="hip.so").read_bytes()
+    found = gpu_code(flattened([file("a/x.so", library), file("odd.so", odd), file("hip.so", hip)]))
+
+    first, *others = found.libraries
+    assert first.by_architecture == {"sm_90a": 4160, "PTX": 1088, "other": 576, "parts": 2112}
+    assert {each.path for each in others if each.reason is not None} == {"odd.so", "hip.so"}
+    text = table(found)
+    assert ".hip_fatbin" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "no library" in table(gpu_code(flattened([file("x", b"")])))
