@@ -21,7 +21,8 @@ def save_debug_files(plan: Plan, directory: Path, progress: Progress) -> None:
     What has no build-id cannot be found by a debugger and is told in a note. Raises DestinationError when DIRECTORY
     takes no file.
     """
-    inodes = [plan.source.get(change.path) for change in plan.changes if change.action == "replace"]
+    paths = dict.fromkeys(change.path for change in plan.changes if change.action == "replace")
+    inodes = [plan.source.get(path) for path in paths]
     contents = [inode.content for inode in inodes if inode is not None and inode.content is not None]
     objects = [content for content in contents if is_elf(content)]
     without = 0

@@ -32,3 +32,8 @@ class Settings:
     gpu_ptx: GpuPtx = GpuPtx.KEEP
     gpu_recompress: bool = False
     """Whether GPU code that is packed with LZ4 is packed with zstd instead."""
+
+    @property
+    def changes_gpu_code(self) -> bool:
+        """Whether anything of GPU code is to change."""
+        return bool(self.gpu_arch) or self.gpu_recompress

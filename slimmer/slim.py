@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from slimmer.reading import Opened
     from slimmer.transports import Source, Target
 
+GPU_CODE = "gpu_code"
 LABELS = (SOURCE_LABEL, "slimmer.version", "slimmer.rules")
 """Labels of a result: the ID of the image it was made from, by which version, with which rules.
 
@@ -90,6 +91,8 @@ def slim(options: Options, progress: Progress) -> Report:
         raise UsageError(
             "--strip-with binutils needs a strip program in PATH; install binutils, or leave the option out"
         )
+    if any(rule.name == GPU_CODE for rule in chosen) and not options.settings.changes_gpu_code:
+        raise UsageError(f"the rule {GPU_CODE} needs to know for which GPUs: add --gpu-arch sm_90, say")
     place = transports.target_place(options.output)
     if options.tag is not None:
         Tag.parse(options.tag)  # before any engine is asked
@@ -182,7 +185,7 @@ def _writable(config: Config, planned: Plan, layer_size: int, options: Options) 
     store goes by the manifest, and the same image would become another one there.
     """
     labels = dict(zip(LABELS, (config.id, __version__, ",".join(planned.rules)), strict=True))
-    if any(change.rule == "gpu_code" for change in planned.changes):
+    if any(change.rule == GPU_CODE for change in planned.changes):
         labels |= gpu_labels(planned.source, options.settings)
     created_by = f"{CREATED_BY} (slimmer {__version__}, rules {labels[LABELS[2]]})"
 

@@ -119,3 +119,25 @@ def test_facts(tmp_path: Path) -> None:
     assert ".hip_fatbin" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "no library" in table(gpu_code(flattened([file("x", b"")])))
+
+
+def test_debug_files_of_a_pruned_library(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """What strip takes out of a library that was pruned before is saved once, by its build-id."""
+    library = linked(tmp_path, [cubins(*ARCHS, size=40000)], "-g3", "-Wl,--build-id", name="libdebug.so").read_bytes()
+    (tmp_path / "debug.tar").write_bytes(docker_archive([make_tar(file("lib/libdebug.so", library))], "app:1"))
+    where = (f"docker-archive:{tmp_path / 'debug.tar'}", "-o", f"docker-archive:{tmp_path / 'x.tar'}")
+    done = slimmer(
+        "run",
+        "--no-verify",
+        *where,
+        "--gpu-arch",
+        "sm_90",
+        "--debug-dir",
+        tmp_path / "debug",
+        "--report",
+        tmp_path / "r.json",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [each["rule"] for each in json.loads((tmp_path / "r.json").read_text())["changes"]] == ["gpu_code", "strip"]
+    assert len([path for path in (tmp_path / "debug").rglob("*") if path.is_file()]) == 1

@@ -50,10 +50,13 @@ class GpuCode:
     turn = Turn.CONTENTS
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
-        """Give a Replace for each library that has code that no named GPU needs, and is proved, else a Keep."""
+        """Give a Replace for each library that has code that no named GPU needs, and is proved, else a Keep.
+
+        Without a named GPU nothing can go. Raises UsageError for one that the image has no code for.
+        """
         settings = scene.settings
         if not settings.gpu_arch and not settings.gpu_recompress:
-            raise UsageError("the rule gpu_code needs to know for which GPUs: --gpu-arch sm_90, say")
+            return
         if settings.gpu_recompress:
             require_lz4()
         rootfs = scene.rootfs

@@ -107,11 +107,14 @@ def _split(segment: Segment, start: int, stop: int) -> list[Segment]:
 def _with_table(elf: Object, segments: list[Segment], phoff: int) -> tuple[Segment, ...]:
     """Give the segments; one that names the program headers names their new place."""
     size = len(segments) * elf.form.segment.size
-    (delta,) = (
+    deltas = {
         each.vaddr - each.offset
         for each in segments
         if each.type == PT_LOAD and each.offset <= phoff and phoff + size <= each.offset + each.filesz
-    )
+    }
+    if len(deltas) != 1:
+        raise ElfError("several segments load the same bytes")
+    (delta,) = deltas
     return tuple(
         replace(each, offset=phoff, vaddr=phoff + delta, paddr=phoff + delta, filesz=size, memsz=size)
         if each.type == _PT_PHDR
