@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -129,6 +131,36 @@ def test_parts_go_where_the_linked_code_serves(opened: Open, tmp_path: Path) -> 
     assert loaded_containers(made, 3) == digests([cubins("90", size=8192), *[container(entry(PTX, "90", 512))] * 2])
     both = container(entry(CUBIN, "120", 8192), entry(PTX, "90", 512))
     assert loaded_containers(other, 3) == digests([cubins("90", size=8192), both, both])
+
+
+@pytest.mark.parametrize("flags", [(), ("-Wl,-z,max-page-size=0x1000",), ("-Wl,-z,pack-relative-relocs",)])
+def test_on_arm(flags: tuple[str, ...], opened: Open, tmp_path: Path) -> None:
+    """Servers with Grace have pages of 64 KiB, which a hole keeps to."""
+    held = [cubins(*ARCHS, size=1 << 16), cubins("80", "90", size=1 << 16)]
+    library = linked(tmp_path, held, *flags, compiler="aarch64-linux-gnu-gcc")
+    made = prune(parse(opened(library)), H100, "arm64")
+    assert made is not None
+    (tmp_path / "pruned").mkdir()
+    (area,) = areas(parse(made[0]))
+    page = 0x1000 if "0x1000" in "".join(flags) else 0x10000
+
+    assert [made[0].read_at(each.start, each.size) for each in area.containers] == [cubins("90", size=1 << 16)] * 2
+    loads = [each for each in parse(made[0]).segments if each.type == PT_LOAD]
+    assert all((each.vaddr - each.offset) % page == 0 for each in loads)
+    assert library.stat().st_size - made[0].size >= 6 * (1 << 16)
+    assert prune(parse(made[0]), H100, "arm64") is None
+    assert _run_on_arm(save(made[0], tmp_path / "pruned" / "libgpu.so"), tmp_path, page) == 42
+
+
+def _run_on_arm(library: Path, directory: Path, page: int) -> int:
+    """Run a program that needs a library in pages of this size, and give what `answer` gave."""
+    qemu = shutil.which("qemu-aarch64-static")
+    assert qemu is not None, "qemu-user-static is not installed; tests/run.sh installs it"
+    (directory / "main.c").write_text("int answer(void); int main(void) { return answer(); }")
+    program = directory / "main"
+    command: list[str | Path] = ["aarch64-linux-gnu-gcc", "-Wl,-z,now", "-o", program, directory / "main.c", library]
+    subprocess.run(command, check=True, capture_output=True)
+    return subprocess.run([qemu, "-p", str(page), "-L", "/usr/aarch64-linux-gnu", program], check=False).returncode
 
 
 MIDDLE = '.section .data,"aw"\n.quad container0 + 16'

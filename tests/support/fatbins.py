@@ -68,6 +68,7 @@ def linked(
     unreferenced: int = 0,
     more: str = "",
     name: str = "libgpu.so",
+    compiler: str = "gcc",
 ) -> Path:
     """Link a library of these containers, of which the first UNREFERENCED have no record; PARTS go to __nv_relfatbin.
 
@@ -90,7 +91,7 @@ def linked(
     (directory / "records.c").write_text(_RECORDS)
     result = directory / name
     command: list[str | Path] = [
-        "gcc",
+        compiler,
         "-shared",
         "-fPIC",
         "-O1",
