@@ -110,7 +110,7 @@ def test_the_hole_is_not_mapped(opened: Open, tmp_path: Path) -> None:
     )
 
 
-def test_what_code_addresses_stays_where_it_is(opened: Open, tmp_path: Path) -> None:
+def test_what_has_no_pointer_stays_where_it_is(opened: Open, tmp_path: Path) -> None:
     """The first container of some NVIDIA libraries has no record: it keeps its place and all of its code."""
     held = [cubins(*ARCHS, size=64), cubins(*ARCHS, size=8192)]
     before = parse(opened(linked(tmp_path, held, unreferenced=1)))
@@ -205,6 +205,9 @@ MIDDLE = '.section .data,"aw"\n.quad container0 + 16'
             0,
             "writes into GPU code",
             id="a relocation in GPU code",
+        ),
+        pytest.param(
+            [cubins(*ARCHS)], ".text\nlea container0(%rip), %rdx", 0, "code addresses", id="code that addresses it"
         ),
         pytest.param([cubins(*ARCHS)] * 3, "", 3, "no .nvFatBinSegment", id="no record at all"),
     ],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.elf import layout
 from slimmer.elf.gpu.choice import has_code, kept
+from slimmer.elf.gpu.code import addressed
 from slimmer.elf.gpu.fatbin import CONTAINER, RELFATBIN, read_containers, sections
 from slimmer.elf.gpu.holes import Shrunk, with_holes
 from slimmer.elf.gpu.references import references
@@ -30,7 +31,7 @@ Patch = tuple[int, Content]
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A section of GPU code, its containers, and who points at each; None for those that code itself addresses."""
+    """A section of GPU code, its containers, and who points at each; None for those that have no pointer."""
 
     section: Section
     containers: tuple[Container, ...]
@@ -57,6 +58,10 @@ def areas(elf: Object) -> tuple[Area, ...]:
         result.append(Area(section, containers, pointers))
     if by_target:
         raise ElfError("a record of GPU code does not point at the start of a container")
+    if by_code := addressed(
+        elf, {pointer.target for area in result for pointer in area.references if pointer is not None}
+    ):
+        raise ElfError(f"code addresses the container at {min(by_code):#x} by itself")
     return tuple(result)
 
 

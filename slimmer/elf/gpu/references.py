@@ -1,7 +1,7 @@
 """Who points at a container of GPU code: the records of `.nvFatBinSegment`, each by one relocation or none.
 
 nvcc registers GPU code by such a record, so a record's pointer is all that has to change when a container moves. The
-containers before the first that a record names are addressed by code (cuSPARSE, cuSOLVER and cuRAND have one): they
+containers before the first that a record names have no pointer (cuSPARSE, cuSOLVER and cuRAND have one such): they
 stay as they are. Everything else that names an address in the sections raises ElfError, and nothing moves.
 """
 
