@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from slimmer import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from slimmer.checks import Examined
     from slimmer.elf.linkage import Unresolved
     from slimmer.plan import Change, Kept, Plan
@@ -167,13 +164,3 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
-
-
-def write_json(report: Report, path: Path) -> None:
-    """Write the report to PATH at once: a reader finds the old file or the whole new one. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 ORDER = [
     ["cli"],
     ["terminal", "listing"],
-    ["slim", "survey"],
+    ["slim", "survey", "reports"],
     ["summary"],
     ["report"],
     ["trial"],

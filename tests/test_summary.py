@@ -9,7 +9,8 @@ from slimmer.checks import Examined, Verdict
 from slimmer.elf.linkage import Unresolved
 from slimmer.plan import Change, Kept, Plan
 from slimmer.propose import Links
-from slimmer.report import Estimate, Report, ResultFacts, SourceFacts, printable, write_json
+from slimmer.report import Estimate, Report, ResultFacts, SourceFacts, printable
+from slimmer.reports import write
 from slimmer.summary import duration, render, size
 
 from handmade import file, flattened
@@ -93,7 +94,7 @@ def test_an_unverified_result_says_so_loudly() -> None:
 def test_the_report_is_the_contract(tmp_path: Path) -> None:
     """The JSON has the keys of slimmer-report/1, and names that are not UTF-8 do not break it."""
     path = tmp_path / "r.json"
-    write_json(report(dry_run=True), path)
+    write(report(dry_run=True), path)
     loaded = json.loads(path.read_text("utf-8"))
 
     assert loaded["schema"] == "slimmer-report/1"

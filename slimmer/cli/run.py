@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from slimmer import reports as forms
 from slimmer.cli.exits import EXIT_CODES, complain
-from slimmer.errors import DestinationError, UsageError
+from slimmer.errors import DestinationError
 from slimmer.formats.compression import Compression
 from slimmer.platforms import Platform
-from slimmer.report import write_json
 from slimmer.settings import Settings, StripWith
 from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.source_date import source_date
@@ -76,7 +75,7 @@ def command(
     oci:DIR[:TAG] or oci-archive:FILE[:TAG]. It is never changed. The ID and the name of the result go to stdout.
     """
     for path in reports:
-        _check_report(path)
+        forms.check(path)
     settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
     options = Options(
         image, tag, output, Compression(compression) if compression else None,
@@ -99,19 +98,6 @@ def command(
     _write_reports(report, reports)
 
 
-def _check_report(path: Path) -> None:
-    """Raise before the work begins for a report that could not be written after it."""
-    if path.suffix != ".json":
-        raise UsageError(f"--report {path}: this version writes .json reports only")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--report {path}: there is no directory {path.absolute().parent}")
-    try:
-        with tempfile.TemporaryFile(dir=path.absolute().parent):
-            pass
-    except OSError as error:
-        raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
-
-
 def _show(report: Report, *, quiet: bool, verbose: bool) -> None:
     if not quiet:
         click.echo(render(report, every_change=verbose), err=True, nl=False)
@@ -119,7 +105,4 @@ def _show(report: Report, *, quiet: bool, verbose: bool) -> None:
 
 def _write_reports(report: Report, reports: tuple[Path, ...]) -> None:
     for path in reports:
-        try:
-            write_json(report, path)
-        except OSError as error:
-            raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
+        forms.write(report, path)
