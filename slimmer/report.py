@@ -11,6 +11,7 @@ from slimmer import __version__
 if TYPE_CHECKING:
     from slimmer.checks import Examined
     from slimmer.elf.linkage import Unresolved
+    from slimmer.gates import Passage
     from slimmer.plan import Change, Kept, Plan
     from slimmer.propose import Links
 
@@ -41,6 +42,8 @@ class ResultFacts:
     size: int
     layer_size: int
     diff_id: str
+    compressed_size: int | None = None
+    """Of the layer as it was packed: what a pull transfers. None where nobody packed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Estimate:
 
     size: int
     layer_size: int
+    compressed_size: int | None = None
+    """Of the layer packed, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Report:
     checks: tuple[Examined, ...] = ()
     unverified: bool = False
     """Whether the person asked for no checks."""
+    gates: tuple[Passage, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -116,9 +122,12 @@ class Report:
             },
             "result": None if result is None else {
                 "reference": result.reference, "id": result.id, "size": result.size, "layer_size": result.layer_size,
-                "diff_id": result.diff_id,
+                "diff_id": result.diff_id, "compressed_size": result.compressed_size,
             },
-            "estimate": {"size": self.estimate.size, "layer_size": self.estimate.layer_size},
+            "estimate": {
+                "size": self.estimate.size, "layer_size": self.estimate.layer_size,
+                "compressed_size": self.estimate.compressed_size,
+            },
             "saved": self.saved,
             "rules": [{"name": rule.name, "files": rule.files, "saved": rule.saved} for rule in self.rules],
             "changes": [_change(change) for change in self.plan.changes],
@@ -131,6 +140,10 @@ class Report:
             },
             "verified": any(examined.verdict.computed for examined in self.checks),
             "checks": [_check(examined) for examined in self.checks],
+            "gates": [
+                {"name": gate.name, "limit": gate.limit, "actual": gate.actual, "passed": gate.passed}
+                for gate in self.gates
+            ],
             "restored": [],
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
         }  # fmt: skip

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slimmer import __version__, rules, transports
 from slimmer.checks import FAILED, Subject
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
-from slimmer.errors import CheckError, SlimmerError, UsageError
+from slimmer.errors import CheckError, GateError, SlimmerError, UsageError
+from slimmer.formats.compression import Compression, compressed
+from slimmer.gates import Gates
 from slimmer.naming import CREATED_BY
 from slimmer.plan import Scene
+from slimmer.progress import watched
 from slimmer.propose import propose
 from slimmer.reading import opened
 from slimmer.reference import Tag
@@ -26,10 +29,9 @@ from slimmer.transports import Wish, Writable
 from slimmer.trial import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slimmer.formats.compression import Compression
     from slimmer.image import Config, Digest
     from slimmer.plan import Plan, Rule
     from slimmer.platforms import Platform
@@ -61,6 +63,12 @@ class Options:
     """Where to save what is stripped, as build-id debug files; not in a dry run."""
     created: str | None = None
     """The date that the result bears, as RFC 3339 has it; None for the source's own."""
+    gates: Gates = field(default_factory=Gates)
+    """What the result must come to; asked before anything is written, and again before anything is tagged."""
+    compressed: bool = False
+    """Whether to measure the compressed layer, also where nothing compresses it."""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    """The `[[check]]` tables of a configuration file, as they are written there."""
 
 
 class CheckFailedError(CheckError):
@@ -71,10 +79,19 @@ class CheckFailedError(CheckError):
         self.report = report
 
 
+class GateFailedError(GateError):
+    """The result is not what the gates allow; the report says what it would have been."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 def slim(options: Options, progress: Progress) -> Report:
     """Slim the image that OPTIONS name, prove it and put it where they say; in a dry run say what that would give.
 
-    Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
+    Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved,
+    GateFailedError, with the report, when it is not what the gates allow.
     Whatever is raised, nothing was tagged or written, and the trial image and its containers are gone.
     """
     chosen = rules.choose(options.only, options.also, options.skip)
@@ -108,8 +125,10 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
     )
     estimate = Estimate(planned.result.size(), planned.layer_size())
     report = Report(facts, planned, links, estimate, dry_run=options.dry_run, unverified=not options.verify)
+    report = _through_gates(options, replace(report, timings=laps.timings))
     if options.dry_run or target is None:
-        return replace(report, timings=laps.timings)
+        size = _compressed_size(options, planned, estimate, session) if options.compressed else None
+        return replace(report, estimate=replace(estimate, compressed_size=size), timings=laps.timings)
     with Trials.of(session) as trials:
         return _carried_out(options, found, target, trials, report, laps)
 
@@ -129,16 +148,37 @@ def _carried_out(
     report = replace(report, timings=laps.timings)
     if failed := [check for check in report.checks if check.verdict.status == FAILED]:
         raise CheckFailedError(f"check {failed[0].name} failed: {failed[0].verdict.reason}; nothing was tagged", report)
+    report = _through_gates(options, report)  # what a check had put back may be too much
     if options.debug_dir is not None:
         save_debug_files(planned, options.debug_dir, trials.session.progress)
     # Minutes have passed since the place was looked at.
     target.check(found.source)
-    config = target.put(writable, trial)
+    will_know = target.packs or (trial is not None and trial.compressed_size is not None)
+    measure = options.compressed and not will_know
+    measured = _compressed_size(options, planned, estimate, trials.session) if measure else None
+    stored = target.put(writable, trial)
+    config, compressed_size = stored.config, stored.compressed_size or measured
     if trial is not None and trial.config != config:
         raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
     image_id = trial.id if trial is not None and target.in_engine else config.id
     (diff_id,) = config.diff_ids
-    return replace(report, result=ResultFacts(target.reference, image_id, estimate.size, estimate.layer_size, diff_id))
+    sizes = estimate.size, estimate.layer_size, diff_id, compressed_size
+    return replace(report, result=ResultFacts(target.reference, image_id, *sizes))
+
+
+def _through_gates(options: Options, report: Report) -> Report:
+    """Give the report with what the gates say of it; raise GateFailedError where one is shut."""
+    report = replace(report, gates=options.gates.passages(report.source.size, report.estimate.size))
+    shut = [passage.sentence for passage in report.gates if not passage.passed]
+    if shut:
+        raise GateFailedError(f"{'; '.join(shut)}; nothing was {'written' if options.dry_run else 'tagged'}", report)
+    return report
+
+
+def _compressed_size(options: Options, planned: Plan, estimate: Estimate, session: Session) -> int:
+    """Give the bytes of the result's layer as a registry will send it. Reads all of it, and writes nothing."""
+    chunks = watched(planned.carry_out(), session.progress, "compressing", estimate.layer_size)
+    return sum(len(piece) for piece in compressed(chunks, options.compression or Compression.GZIP))
 
 
 def _writable(config: Config, planned: Plan, layer_size: int, created: str | None) -> Writable:

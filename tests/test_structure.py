@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 # What a module may import lies below it. Modules on one line know nothing of each other, but for the packages' own parts.
 ORDER = [
     ["cli"],
+    ["api"],
     ["terminal", "listing"],
     ["slim", "survey", "reports"],
     ["summary"],
@@ -25,7 +26,7 @@ ORDER = [
     ["rootfs"],
     ["changeset"],
     ["layer", "image", "reference", "platforms"],
-    ["content", "rawjson", "interrupts", "progress", "settings", "source_date"],
+    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "gates"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

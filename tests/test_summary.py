@@ -31,6 +31,7 @@ def report(**more: object) -> Report:
         "links": Links(3, 5, 1, (), (Unresolved("a.so", "symbol", "gone", ""),)),
         "estimate": Estimate(5_000_000, 5_010_432),
         "timings": {"read": 1.5, "plan": 0.2},
+        "dry_run": True,
         **more,
     }
     return Report(**facts)  # type: ignore[arg-type]
@@ -58,7 +59,7 @@ def test_the_summary_says_what_happened() -> None:
     check = Examined("torch_matmul", Verdict("passed", "…", "…", reason), 6.9)
     result = ResultFacts("app:1.4-slim", "sha256:2", 5_000_000, 5_010_432, "sha256:3")
 
-    text = render(report(result=result, checks=(check,)))
+    text = render(report(result=result, checks=(check,), dry_run=False))
 
     assert "app:1.4 -> app:1.4-slim (linux/amd64)" in text
     assert "10.0 MB -> 5.00 MB, 5.00 MB saved (50.0 %); 7 layers -> 1" in text

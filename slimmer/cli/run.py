@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from slimmer import api
 from slimmer import reports as forms
+from slimmer.api import CheckFailedError, GateFailedError
 from slimmer.cli.exits import EXIT_CODES, complain
 from slimmer.errors import DestinationError
 from slimmer.formats.compression import Compression
-from slimmer.platforms import Platform
-from slimmer.settings import Settings, StripWith
-from slimmer.slim import CheckFailedError, Options, slim
-from slimmer.source_date import source_date
+from slimmer.settings import StripWith
 from slimmer.summary import render
 from slimmer.terminal import listener
 
@@ -53,9 +51,12 @@ if TYPE_CHECKING:
     help="Save what is stripped as build-id debug files.",
 )  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Run no container. The report says so, loudly.")
+@click.option("--max-size", metavar="SIZE", help="Exit 6, and tag nothing, when the result is larger: 6.2GB, 750MiB.")
+@click.option("--min-saving", metavar="SHARE", help="Exit 6, and tag nothing, when less is saved: 5%, 300MB.")
+@click.option("--compressed", is_flag=True, help="Measure what a pull transfers, also where nothing is compressed.")
 @click.option(
     "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report; FILE ends in .json.",
+    help="Write the report; FILE ends in .json, .md or .html (repeatable).",
 )  # fmt: skip
 @click.option(
     "--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True,
@@ -67,7 +68,8 @@ def command(
     *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
-    no_verify: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
+    no_verify: bool, max_size: str | None, min_saving: str | None, compressed: bool,
+    reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
 
@@ -76,21 +78,19 @@ def command(
     """
     for path in reports:
         forms.check(path)
-    settings = Settings(StripWith(strip_with), include_proprietary=include_proprietary)
-    options = Options(
-        image, tag, output, Compression(compression) if compression else None,
-        Platform.parse(wanted) if wanted else None, only, also, skip, exclude,
-        dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
-        created=source_date(os.environ),
-    )  # fmt: skip
     try:
-        report = slim(options, listener("none" if quiet else progress, verbose=verbose))
-    except CheckFailedError as failed:
+        report = api.run(
+            image, tag=tag, output=output, compression=compression, platform=wanted, dry_run=dry_run, only=only,
+            also=also, skip=skip, exclude=exclude, strip_with=strip_with, include_proprietary=include_proprietary,
+            debug_dir=debug_dir, verify=not no_verify, compressed=compressed, max_size=max_size, min_saving=min_saving,
+            progress=listener("none" if quiet else progress, verbose=verbose),
+        )  # fmt: skip
+    except (CheckFailedError, GateFailedError) as failed:
         _show(failed.report, quiet=quiet, verbose=verbose)
         try:
             _write_reports(failed.report, reports)
         except DestinationError as error:
-            complain(str(error))  # and the check that failed stays what this run ends with
+            complain(str(error))  # and what failed stays what this run ends with
         raise
     _show(report, quiet=quiet, verbose=verbose)
     if report.result is not None:
