@@ -26,7 +26,7 @@ ORDER = [
     ["rootfs"],
     ["changeset"],
     ["layer", "image", "reference", "platforms"],
-    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "gates"],
+    ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "gates", "configuration"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

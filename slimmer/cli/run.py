@@ -10,6 +10,7 @@ import click
 from slimmer import api
 from slimmer import reports as forms
 from slimmer.api import CheckFailedError, GateFailedError
+from slimmer.cli.configured import CONTEXT, Lines, checks, config_option
 from slimmer.cli.exits import EXIT_CODES, complain
 from slimmer.errors import DestinationError
 from slimmer.formats.compression import Compression
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from slimmer.report import Report
 
 
-@click.command("run", epilog=EXIT_CODES)
+@click.command("run", epilog=EXIT_CODES, context_settings=CONTEXT)
 @click.argument("image")
+@config_option
 @click.option("-t", "--tag", metavar="REF", help="Name of the result.  [default: IMAGE's own with -slim]")
 @click.option(
     "-o", "--output", metavar="TARGET", default="docker-daemon:", show_default=True,
@@ -32,14 +34,20 @@ if TYPE_CHECKING:
     "--compression", type=click.Choice([str(choice) for choice in Compression]), default=None,
     help="How the layer is packed in oci: and oci-archive:.  [default: gzip]",
 )  # fmt: skip
-@click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
+@click.option("--platform", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
 @click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
 @click.option(
     "--also", metavar="RULE", multiple=True, help="Apply this rule too, which is off by default (repeatable)."
 )
 @click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Leave these paths alone (repeatable); * matches / too.")
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    type=Lines(),
+    help="Leave these paths alone (repeatable); * matches / too.",
+)
 @click.option(
     "--strip-with", type=click.Choice([str(choice) for choice in StripWith]), default=str(StripWith.LAYOUT),
     show_default=True,
@@ -55,7 +63,8 @@ if TYPE_CHECKING:
 @click.option("--min-saving", metavar="SHARE", help="Exit 6, and tag nothing, when less is saved: 5%, 300MB.")
 @click.option("--compressed", is_flag=True, help="Measure what a pull transfers, also where nothing is compressed.")
 @click.option(
-    "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    "--report", "reports", metavar="FILE", multiple=True, envvar="SLIMMER_REPORT",
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write the report; FILE ends in .json, .md or .html (repeatable).",
 )  # fmt: skip
 @click.option(
@@ -64,8 +73,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
+@click.pass_context
 def command(
-    *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
+    context: click.Context, *, image: str, tag: str | None, output: str, compression: str | None, platform: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
     no_verify: bool, max_size: str | None, min_saving: str | None, compressed: bool,
@@ -80,10 +90,10 @@ def command(
         forms.check(path)
     try:
         report = api.run(
-            image, tag=tag, output=output, compression=compression, platform=wanted, dry_run=dry_run, only=only,
+            image, tag=tag, output=output, compression=compression, platform=platform, dry_run=dry_run, only=only,
             also=also, skip=skip, exclude=exclude, strip_with=strip_with, include_proprietary=include_proprietary,
             debug_dir=debug_dir, verify=not no_verify, compressed=compressed, max_size=max_size, min_saving=min_saving,
-            progress=listener("none" if quiet else progress, verbose=verbose),
+            checks=checks(context), progress=listener("none" if quiet else progress, verbose=verbose),
         )  # fmt: skip
     except (CheckFailedError, GateFailedError) as failed:
         _show(failed.report, quiet=quiet, verbose=verbose)
