@@ -149,10 +149,14 @@ class _Reader:
                 tables += table == (*self._prefix, CHECK)
                 if table == (*self._prefix, key):
                     return number
-            elif table == wanted and check in {None, tables} and (found := _KEY.match(line)) is not None:
-                if found[1].strip("\"'") == key:
-                    return number
+            elif table == wanted and check in {None, tables} and _key(line) == key:
+                return number
         return None
+
+
+def _key(line: str) -> str | None:
+    found = _KEY.match(line)
+    return found[1].strip("\"'") if found is not None else None
 
 
 def _fits(kind: Kind, value: object) -> bool:
