@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slimmer.api import CheckFailedError, GateFailedError, Report, run, write_report
+    from slimmer.api import CheckFailedError, GateFailedError, Inspection, Report, inspect, run, write_report
     from slimmer.errors import SlimmerError
 
 __version__ = "0.1.0"
 
-__all__ = ["CheckFailedError", "GateFailedError", "Report", "SlimmerError", "__version__", "run", "write_report"]
+__all__ = [
+    "CheckFailedError", "GateFailedError", "Inspection", "Report", "SlimmerError", "__version__", "inspect", "run",
+    "write_report",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

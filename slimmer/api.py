@@ -11,10 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slimmer import reports
+from slimmer import inspection, reports
 from slimmer.errors import UsageError
 from slimmer.formats.compression import Compression
 from slimmer.gates import Gates
+from slimmer.inspection import Inspection
 from slimmer.platforms import Platform
 from slimmer.progress import Progress, Silence
 from slimmer.report import Report
@@ -25,7 +26,7 @@ from slimmer.source_date import source_date
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CheckFailedError", "GateFailedError", "Progress", "Report", "run", "write_report"]
+__all__ = ["CheckFailedError", "GateFailedError", "Inspection", "Progress", "Report", "inspect", "run", "write_report"]
 
 
 def run(
@@ -72,6 +73,12 @@ def _several(words: str | Iterable[str]) -> tuple[str, ...]:
 
 def _text(amount: str | int | None) -> str | None:
     return str(amount) if isinstance(amount, int) else amount
+
+
+def inspect(reference: str, *, platform: str | None = None, progress: Progress | None = None) -> Inspection:
+    """Say where the bytes of an image are: `slimmer inspect`. Raises UsageError or SourceError."""
+    wanted = Platform.parse(platform) if platform else None
+    return inspection.inspect(reference, wanted, progress if progress is not None else Silence())
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:

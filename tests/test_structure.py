@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 ORDER = [
     ["cli"],
     ["api"],
-    ["terminal", "listing"],
-    ["slim", "survey", "reports"],
+    ["terminal", "listing", "inventory", "reports"],
+    ["inspection"],
+    ["slim", "survey"],
     ["summary"],
     ["report"],
     ["trial"],

@@ -55,7 +55,11 @@ def check(path: Path) -> None:
 
 def write(report: Report, path: Path) -> None:
     """Write the report to PATH at once: a reader finds the old file or the whole new one. Raises DestinationError."""
-    text = discover()[path.suffix].render(report)
+    put(discover()[path.suffix].render(report), path)
+
+
+def put(text: str, path: Path) -> None:
+    """Write a text to PATH at once, as `write` does."""
     try:
         with replacing(path.absolute().parent) as (file, put_as):
             file.write(text.encode())

@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from slimmer.layer import Kind
+from slimmer.inspection import usual_name
 from slimmer.report import printable
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def tree(source: Rootfs, result: Rootfs | None = None) -> Node:
     root = Node()
     after = result or source
     for first, inode in source.files():
-        path = next((name for name in source.names(inode) if name in after), first)
+        path = usual_name([name for name in source.names(inode) if name in after] or [first])
         for node in _way(root, path):
             node.before += inode.size
             node.files += 1
-    for path, inode in after.files():
-        for node in _way(root, path):
+    for _, inode in after.files():
+        for node in _way(root, usual_name(after.names(inode))):
             node.after += inode.size
     return root
 
@@ -95,9 +95,3 @@ def _collapsed(name: str, node: Node) -> tuple[str, Node]:
             break
         name, node = f"{name}/{only}", child
     return name, node
-
-
-def largest(rootfs: Rootfs, count: int) -> list[tuple[str, int]]:
-    """Give the largest files and their bytes, the largest first."""
-    files = ((path, inode.size) for path, inode in rootfs.files() if inode.kind is Kind.FILE)
-    return heapq.nsmallest(count, files, key=lambda item: (-item[1], item[0]))

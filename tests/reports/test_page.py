@@ -13,7 +13,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
 import slimmer
-from slimmer.reports import write
+from slimmer.inspection import Inspection, Share, Table
+from slimmer.report import SourceFacts
+from slimmer.reports import inspection_page, put, write
 
 from reported import HOSTILE, reported
 
@@ -169,6 +171,26 @@ def test_a_page_of_eighty_thousand_files_stays_small(shown: Callable[..., WebDri
 
     assert (tmp_path / "r.html").stat().st_size < 3_000_000
     assert typed(browser, "/many/100/*") == ["/many/100/*"]
+
+
+def test_the_page_of_an_inspection_shows_tables_and_nothing_of_a_run(browser: WebDriver, tmp_path: Path) -> None:
+    """The map, the tables with their largest rows, the rest at a click; no sections without anything in them."""
+    root = reported(200).plan.source
+    shares = tuple(Share(f"distribution {number}", 1000 - number, 1) for number in range(40))
+    tables = (Table("distributions", "Python distributions", "distribution", shares),)
+    source = SourceFacts("app:1.4", "sha256:1", 10, 9, 3, "linux/amd64")
+    found = Inspection(source, root, tables, (), (("lib/big.so", 100_000),))
+    put(inspection_page.render(found), tmp_path / "i.html")
+
+    browser.get((tmp_path / "i.html").as_uri())
+
+    headings = [element.text for element in browser.find_elements("css selector", "h2") if element.is_displayed()]
+    assert headings == ["Where the bytes are", "Python distributions", "Largest files", "Facts"]
+    rows = "#tables > div:first-child tbody tr"
+    assert len(browser.find_elements("css selector", rows)) == 15
+    browser.find_element("css selector", "#tables .more").click()
+    assert len(browser.find_elements("css selector", rows)) == 40
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def test_the_charts_are_what_the_script_makes() -> None:

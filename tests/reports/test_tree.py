@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from slimmer.reports.rows import MAX_ROWS, change_rows, kept_rows
-from slimmer.reports.tree import drawn, largest, tree
+from slimmer.reports.tree import drawn, tree
 
 from reported import reported
 
@@ -48,8 +48,3 @@ def test_eighty_thousand_files_are_few_nodes_and_rows() -> None:
     assert sum(row[4] for row in changes) == sum(change.files for change in report.plan.changes)
     assert sum(row[2] for row in kept) == len(report.plan.kept)
     assert next(row for row in changes if row[0] == "/many/100/*")[:3] == ["/many/100/*", "duplicates", "remove"]
-
-
-def test_the_largest_files_come_first() -> None:
-    """Each inode once."""
-    assert largest(reported().plan.source, 2) == [("lib/big.so", 100_000), ("cache/wheel", 40_000)]
