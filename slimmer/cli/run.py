@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimmer import api
+from slimmer import api, rules
 from slimmer import reports as forms
 from slimmer.api import CheckFailedError, GateFailedError
+from slimmer.cli import colour
 from slimmer.cli.configured import CONTEXT, Lines, checks, config_option
 from slimmer.cli.exits import EXIT_CODES, complain
 from slimmer.errors import DestinationError
@@ -20,6 +21,10 @@ from slimmer.terminal import listener
 
 if TYPE_CHECKING:
     from slimmer.report import Report
+
+
+def _rules(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [rule.name for rule in rules.discover() if rule.name.startswith(begun)]
 
 
 @click.command("run", epilog=EXIT_CODES, context_settings=CONTEXT)
@@ -36,11 +41,19 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--platform", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
-@click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
 @click.option(
-    "--also", metavar="RULE", multiple=True, help="Apply this rule too, which is off by default (repeatable)."
+    "--only", metavar="RULE", multiple=True, shell_complete=_rules, help="Apply this rule and no other (repeatable)."
 )
-@click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
+@click.option(
+    "--also",
+    metavar="RULE",
+    multiple=True,
+    shell_complete=_rules,
+    help="Apply this rule too, which is off by default (repeatable).",
+)
+@click.option(
+    "--skip", metavar="RULE", multiple=True, shell_complete=_rules, help="Do not apply this rule (repeatable)."
+)
 @click.option(
     "--exclude",
     metavar="GLOB",
@@ -109,8 +122,11 @@ def command(
 
 
 def _show(report: Report, *, quiet: bool, verbose: bool) -> None:
-    if not quiet:
-        click.echo(render(report, every_change=verbose), err=True, nl=False)
+    if quiet:
+        return
+    text = render(report, every_change=verbose)
+    in_colour = colour.wanted()
+    click.echo(colour.painted(text) if in_colour else text, err=True, nl=False, color=in_colour)
 
 
 def _write_reports(report: Report, reports: tuple[Path, ...]) -> None:
