@@ -29,13 +29,16 @@ BIN = Path(sys.executable).parent
     [("slimmer in", ["inspect"]), ("slimmer run --max", ["--max-size"]), ("slimmer run app --skip stri", ["strip"]),
      ("slimmer completion f", ["fish"])],
 )  # fmt: skip
-def test_bash_completes_commands_options_and_rules(slimmer: Slimmer, words: str, expected: list[str]) -> None:
-    """The script, in a real bash."""
+def test_bash_completes_commands_options_and_rules(
+    slimmer: Slimmer, tmp_path: Path, words: str, expected: list[str]
+) -> None:
+    """The script, in a real bash; a broken slimmer.toml is not told while somebody types."""
+    (tmp_path / "slimmer.toml").write_text("banana = 1\n")
     script = slimmer("completion", "bash").stdout
     position = len(words.split()) - 1
     ask = f'COMP_WORDS=({words}); COMP_CWORD={position}; _slimmer_completion slimmer; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(
-        ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True,
+        ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
     )  # fmt: skip
 

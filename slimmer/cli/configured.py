@@ -47,6 +47,8 @@ def checks(context: click.Context) -> tuple[Mapping[str, Any], ...]:
 
 
 def _configure(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    if context.resilient_parsing:
+        return  # a shell completes a word; a mistake in the file is for the run to tell
     path = value if value is not None else find(Path())
     options = {
         long_name(option): option

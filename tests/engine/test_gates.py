@@ -87,6 +87,19 @@ def test_an_open_gate_lets_the_result_through(docker: Docker, slimmer: Slimmer, 
     assert "--max-size 100kB  passed" in done.stderr
 
 
+def test_a_gate_may_stand_in_the_file_or_the_environment(
+    docker: Docker, slimmer: Slimmer, tmp_path: Path, image: str
+) -> None:
+    """The file's is shut, the environment's opens it, the command line's shuts it again."""
+    (tmp_path / "slimmer.toml").write_text('dry_run = true\nmax_size = "1kB"\n')
+
+    assert slimmer("run", image, cwd=tmp_path).returncode == 6
+    opened = slimmer("run", image, cwd=tmp_path, env={"SLIMMER_MAX_SIZE": "1MB"})
+    assert opened.returncode == 0, opened.stderr
+    assert slimmer("run", image, "--max-size", "2kB", cwd=tmp_path, env={"SLIMMER_MAX_SIZE": "1MB"}).returncode == 6
+    assert not docker.has("slimmer-test/gated:1-slim")
+
+
 @pytest.mark.parametrize("gate", [("--max-size", "6,2GB"), ("--min-saving", "lots")])
 def test_a_limit_that_is_none_is_found_before_any_work(slimmer: Slimmer, gate: tuple[str, ...]) -> None:
     """The command line is wrong: exit 2, before the engine is asked for an image that is not there."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 import slimmer
 from slimmer.inspection import Inspection, Share, Table
@@ -136,12 +139,19 @@ def test_the_treemap_shows_before_and_after_and_zooms(shown: Callable[..., WebDr
 
     assert (before, browser.execute_script(total)) == (report.source.flattened_size, report.estimate.size)
     browser.execute_script("document.querySelectorAll('#modes button')[0].click()")
-    browser.execute_script(
-        "slimmerChart.dispatchAction({type: 'showTip', seriesIndex: 0, name: 'big.so'});"
-        "slimmerChart.dispatchAction({type: 'treemapZoomToNode', seriesIndex: 0, targetNode: 'lib'});"
-    )
-    tip = "return document.querySelector('#map .tip')?.textContent"
-    assert browser.execute_script(tip) == "/lib/big.so100 kB → 60.0 kB, 40.0 kB saved; 1 file"
+    time.sleep(0.6)  # what is drawn moves to its place for 0.3 s
+    pixels = "return document.querySelector('#map canvas').toDataURL()"
+    drawn = browser.execute_script(pixels)
+    area = browser.find_element("id", "map")
+    # The library is the largest file, so it is at the left.
+    pointer = ActionChains(browser).move_to_element_with_offset(area, -area.size["width"] // 4, 0)
+    pointer.perform()
+    WebDriverWait(browser, 5).until(lambda found: found.find_elements("css selector", "#map .tip"))
+    tip = browser.find_element("css selector", "#map .tip").get_attribute("textContent")
+    assert tip == "/lib/big.so100 kB → 60.0 kB, 40.0 kB saved; 1 file"
+    pointer.click().perform()
+    time.sleep(0.6)
+    assert browser.execute_script(pixels) != drawn
     assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
