@@ -34,5 +34,11 @@ class DestinationError(SlimmerError):
     exit_code = 5
 
 
+class GateError(SlimmerError):
+    """The result is larger, or saves less, than the person allows; nothing was tagged."""
+
+    exit_code = 6
+
+
 class ElfError(SlimmerError):
     """An object's bytes are not a well-formed ELF. Never ends a run: the file is kept, with this as its reason."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from slimmer import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from slimmer.checks import Examined
     from slimmer.elf.linkage import Unresolved
+    from slimmer.gates import Passage
     from slimmer.plan import Change, Kept, Plan
     from slimmer.propose import Links
 
@@ -44,6 +42,8 @@ class ResultFacts:
     size: int
     layer_size: int
     diff_id: str
+    compressed_size: int | None = None
+    """Of the layer as it was packed: what a pull transfers. None where nobody packed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Estimate:
 
     size: int
     layer_size: int
+    compressed_size: int | None = None
+    """Of the layer packed, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Report:
     restored: tuple[Restored, ...] = ()
     unverified: bool = False
     """Whether the person asked for no checks."""
+    gates: tuple[Passage, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -128,9 +131,12 @@ class Report:
             },
             "result": None if result is None else {
                 "reference": result.reference, "id": result.id, "size": result.size, "layer_size": result.layer_size,
-                "diff_id": result.diff_id,
+                "diff_id": result.diff_id, "compressed_size": result.compressed_size,
             },
-            "estimate": {"size": self.estimate.size, "layer_size": self.estimate.layer_size},
+            "estimate": {
+                "size": self.estimate.size, "layer_size": self.estimate.layer_size,
+                "compressed_size": self.estimate.compressed_size,
+            },
             "saved": self.saved,
             "rules": [{"name": rule.name, "files": rule.files, "saved": rule.saved} for rule in self.rules],
             "changes": [_change(change) for change in self.plan.changes],
@@ -144,6 +150,10 @@ class Report:
             "verified": any(examined.verdict.computed for examined in self.checks),
             "checks": [_check(examined) for examined in self.checks],
             "restored": [{"path": printable("/" + one.path), "reason": printable(one.reason)} for one in self.restored],
+            "gates": [
+                {"name": gate.name, "limit": gate.limit, "actual": gate.actual, "passed": gate.passed}
+                for gate in self.gates
+            ],
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
         }  # fmt: skip
 
@@ -176,13 +186,3 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
-
-
-def write_json(report: Report, path: Path) -> None:
-    """Write the report to PATH at once: a reader finds the old file or the whole new one. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from slimmer import __version__, rules, transports
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
-from slimmer.errors import CheckError, SlimmerError, UsageError
+from slimmer.errors import CheckError, GateError, SlimmerError, UsageError
+from slimmer.formats.compression import Compression, compressed
+from slimmer.gates import Gates
 from slimmer.healing import failures, healed
 from slimmer.laboratory import Laboratory, Made
 from slimmer.metadata.gpu_targets import labels as gpu_labels
 from slimmer.naming import CREATED_BY, SOURCE_LABEL
 from slimmer.plan import Scene
+from slimmer.progress import watched
 from slimmer.propose import linked, propose
 from slimmer.reading import opened
 from slimmer.reference import Tag
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from slimmer.formats.compression import Compression
     from slimmer.image import Config, Digest
     from slimmer.plan import Plan, Rule
     from slimmer.platforms import Platform
@@ -70,6 +72,10 @@ class Options:
     """Where to save what is stripped, as build-id debug files; not in a dry run."""
     created: str | None = None
     """The date that the result bears, as RFC 3339 has it; None for the source's own."""
+    gates: Gates = field(default_factory=Gates)
+    """What the result must come to; asked before anything is written, and again before anything is tagged."""
+    compressed: bool = False
+    """Whether to measure the compressed layer, also where nothing compresses it."""
 
 
 class CheckFailedError(CheckError):
@@ -80,10 +86,19 @@ class CheckFailedError(CheckError):
         self.report = report
 
 
+class GateFailedError(GateError):
+    """The result is not what the gates allow; the report says what it would have been."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 def slim(options: Options, progress: Progress) -> Report:
     """Slim the image that OPTIONS name, prove it and put it where they say; in a dry run say what that would give.
 
-    Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved.
+    Raises a SlimmerError for whatever goes wrong: CheckFailedError, with the report, when the result is not proved,
+    GateFailedError, with the report, when it is not what the gates allow.
     Whatever is raised, nothing was tagged or written, and the trial image and its containers are gone.
     """
     chosen = rules.choose(options.only, options.also, options.skip)
@@ -124,8 +139,10 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
         options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform
     )
     report = Report(facts, planned, links, _estimate(planned), dry_run=options.dry_run, unverified=not options.verify)
+    report = _through_gates(options, replace(report, timings=laps.timings))
     if options.dry_run or target is None:
-        return replace(report, timings=laps.timings)
+        size = _compressed_size(options, report, session) if options.compressed else None
+        return replace(report, estimate=replace(report.estimate, compressed_size=size), timings=laps.timings)
 
     def written(plan: Plan) -> Writable:
         return _writable(config, plan, plan.layer_size(), options)
@@ -154,19 +171,39 @@ def _carried_out(
         kept = f"; the image is kept as {laboratory.keep(made)}" if options.keep_trial and made is not None else ""
         first = failed[0]
         raise CheckFailedError(f"check {first.name} failed: {first.verdict.reason}; nothing was tagged{kept}", report)
+    report = _through_gates(options, report)  # what a check had put back may be too much
     if options.debug_dir is not None:
         save_debug_files(report.plan, options.debug_dir, laboratory.progress)
     # Minutes have passed since the place was looked at.
     target.check(found.source)
     writable = made.writable if made is not None else laboratory.written(report.plan)
     trial = made.trial.loaded if made is not None else None
-    config = target.put(writable, trial)
+    will_know = target.packs or (trial is not None and trial.compressed_size is not None)
+    measure = options.compressed and not will_know
+    measured = _compressed_size(options, report, laboratory.trials.session) if measure else None
+    stored = target.put(writable, trial)
+    config, compressed_size = stored.config, stored.compressed_size or measured
     if trial is not None and trial.config != config:
         raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
     image_id = trial.id if trial is not None and target.in_engine else config.id
     (diff_id,) = config.diff_ids
-    size, layer_size = report.estimate.size, report.estimate.layer_size
-    return replace(report, result=ResultFacts(target.reference, image_id, size, layer_size, diff_id))
+    sizes = report.estimate.size, report.estimate.layer_size, diff_id, compressed_size
+    return replace(report, result=ResultFacts(target.reference, image_id, *sizes))
+
+
+def _through_gates(options: Options, report: Report) -> Report:
+    """Give the report with what the gates say of it; raise GateFailedError where one is shut."""
+    report = replace(report, gates=options.gates.passages(report.source.size, report.estimate.size))
+    shut = [passage.sentence for passage in report.gates if not passage.passed]
+    if shut:
+        raise GateFailedError(f"{'; '.join(shut)}; nothing was {'written' if options.dry_run else 'tagged'}", report)
+    return report
+
+
+def _compressed_size(options: Options, report: Report, session: Session) -> int:
+    """Give the bytes of the result's layer as a registry will send it. Reads all of it, and writes nothing."""
+    chunks = watched(report.plan.carry_out(), session.progress, "compressing", report.estimate.layer_size)
+    return sum(len(piece) for piece in compressed(chunks, options.compression or Compression.GZIP))
 
 
 def _verified(laboratory: Laboratory, made: Made, report: Report) -> tuple[Made, Report]:

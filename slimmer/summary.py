@@ -55,19 +55,24 @@ def _changes(report: Report) -> Iterator[str]:
 
 def _lines(report: Report) -> Iterator[str]:
     source = report.source
-    name = report.result.reference if report.result is not None else "(dry run: nothing was written)"
+    nothing = "(dry run: nothing was written)" if report.dry_run else "(nothing was tagged)"
+    name = report.result.reference if report.result is not None else nothing
     yield ""
     yield from _joined(printable(source.reference), f"-> {printable(name)}", f"({source.platform})")
     gain = source.size - report.estimate.size
     share = f" ({100 * gain / source.size:.1f} %)" if source.size else ""
     sizes = f"{size(source.size)} -> {size(report.estimate.size)}, {_saved(gain)}{share}"
     yield f"  {sizes}; {_plural(source.layers, 'layer')} -> 1"
+    facts = report.result or report.estimate
+    if facts.compressed_size is not None:
+        yield f"  {size(facts.compressed_size)} compressed, which is what a pull transfers"
     yield ""
     yield from _rules(report)
     yield from _kept(report)
     yield from _links(report)
     yield from _restored(report)
     yield from _checks(report)
+    yield from _gates(report)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.timings.items())
     yield from wrapped("  time    ", f"{times}; {duration(sum(report.timings.values()))} in all")
 
@@ -154,6 +159,17 @@ def _checks(report: Report) -> Iterator[str]:
         yield from wrapped(head, printable(check.verdict.reason))
         label = " " * len(label)
     yield ""
+
+
+def _gates(report: Report) -> Iterator[str]:
+    label = "gates   "
+    for gate in report.gates:
+        state = "passed" if gate.passed else "failed"
+        what = "the result" if gate.name == "max-size" else "saved"
+        yield f"  {label}--{gate.name} {gate.wish}  {state}  {size(gate.actual)} {what}"
+        label = " " * len(label)
+    if report.gates:
+        yield ""
 
 
 def wrapped(head: str, text: str) -> Iterator[str]:

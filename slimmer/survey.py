@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slimmer.plan import Rule
     from slimmer.platforms import Platform
     from slimmer.progress import Progress
+    from slimmer.reading import Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,17 @@ def survey(reference: str, platform: Platform | None, progress: Progress) -> tup
 
     What two rules would take, both are credited with. Raises SourceError when the image cannot be read.
     """
-    found = []
     with Session(progress, platform) as session:
-        image = opened(transports.source(reference, session), session)
-        scene = Scene(image.rootfs, image.image.config, Settings(), progress)
-        linkage = linked(scene)
-        for rule in rules.discover():
-            planned, _ = propose(scene, [rule], (), linkage)
-            files = sum(change.files for change in planned.changes)
-            found.append(Potential(rule, image.flattened_size - planned.result.size(), files, len(planned.kept)))
+        return potentials(opened(transports.source(reference, session), session), progress)
+
+
+def potentials(image: Opened, progress: Progress) -> tuple[Potential, ...]:
+    """Give what every rule would save on an image that is open if it were the only one."""
+    found = []
+    scene = Scene(image.rootfs, image.image.config, Settings(), progress)
+    linkage = linked(scene)
+    for rule in rules.discover():
+        planned, _ = propose(scene, [rule], (), linkage)
+        files = sum(change.files for change in planned.changes)
+        found.append(Potential(rule, image.flattened_size - planned.result.size(), files, len(planned.kept)))
     return tuple(found)

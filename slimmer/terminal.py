@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -23,8 +24,14 @@ def listener(choice: str, *, verbose: bool = False) -> Progress:
     """Give who listens: CHOICE is `auto`, `plain` or `none`; only who is VERBOSE tells details."""
     if choice == "none":
         return Silence()
-    is_terminal = choice == "auto" and sys.stderr.isatty()
+    # A CI job's log is kept, also where the job is given a terminal: bars would be a line for each of their states.
+    is_terminal = choice == "auto" and sys.stderr.isatty() and not in_ci()
     return Bars(sys.stderr, verbose=verbose) if is_terminal else Lines(sys.stderr, verbose=verbose)
+
+
+def in_ci() -> bool:
+    """Say whether a CI service runs this: each of them sets CI."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
 class Bars:

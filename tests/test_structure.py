@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "slimmer"
 # What a module may import lies below it. Modules on one line know nothing of each other, but for the packages' own parts.
 ORDER = [
     ["cli"],
-    ["terminal", "listing", "gputable"],
+    ["api"],
+    ["terminal", "listing", "inventory", "reports", "gputable"],
+    ["inspection"],
     ["slim", "survey", "rollback"],
     ["laboratory"],
     ["summary"],
@@ -27,6 +29,7 @@ ORDER = [
     ["changeset", "layer_writer"],
     ["layer", "image", "reference", "platforms"],
     ["content", "rawjson", "interrupts", "progress", "settings", "source_date", "tar_header", "native_gpus", "runs"],
+    ["gates", "configuration"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

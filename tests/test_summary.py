@@ -9,7 +9,8 @@ from slimmer.checks import Examined, Verdict
 from slimmer.elf.linkage import Unresolved
 from slimmer.plan import Change, Kept, Plan
 from slimmer.propose import Links
-from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts, printable, write_json
+from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts, printable
+from slimmer.reports import write
 from slimmer.summary import duration, render, size
 
 from handmade import file, flattened
@@ -30,6 +31,7 @@ def report(**more: object) -> Report:
         "links": Links(3, 5, 1, (), (Unresolved("a.so", "symbol", "gone", ""),)),
         "estimate": Estimate(5_000_000, 5_010_432),
         "timings": {"read": 1.5, "plan": 0.2},
+        "dry_run": True,
         **more,
     }
     return Report(**facts)  # type: ignore[arg-type]
@@ -57,7 +59,7 @@ def test_the_summary_says_what_happened() -> None:
     check = Examined("torch_matmul", Verdict("passed", "…", "…", reason), 6.9)
     result = ResultFacts("app:1.4-slim", "sha256:2", 5_000_000, 5_010_432, "sha256:3")
 
-    text = render(report(result=result, checks=(check,)))
+    text = render(report(result=result, checks=(check,), dry_run=False))
 
     assert "app:1.4 -> app:1.4-slim (linux/amd64)" in text
     assert "10.0 MB -> 5.00 MB, 5.00 MB saved (50.0 %); 7 layers -> 1" in text
@@ -100,7 +102,7 @@ def test_an_unverified_result_says_so_loudly() -> None:
 def test_the_report_is_the_contract(tmp_path: Path) -> None:
     """The JSON has the keys of slimmer-report/1, and names that are not UTF-8 do not break it."""
     path = tmp_path / "r.json"
-    write_json(report(dry_run=True), path)
+    write(report(dry_run=True), path)
     loaded = json.loads(path.read_text("utf-8"))
 
     assert loaded["schema"] == "slimmer-report/1"

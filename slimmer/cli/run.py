@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from slimmer.checks.command import command_spec
+from slimmer import api, rules
+from slimmer import reports as forms
+from slimmer.api import CheckFailedError, GateFailedError
+from slimmer.cli import colour
+from slimmer.cli.configured import CONTEXT, Lines, config_option
+from slimmer.cli.configured import checks as tables
 from slimmer.cli.exits import EXIT_CODES, complain
-from slimmer.errors import DestinationError, UsageError
+from slimmer.errors import DestinationError
 from slimmer.formats.compression import Compression
-from slimmer.metadata.gpu_targets import gpus_asked_for
 from slimmer.metadata.licences import CLAUSE
-from slimmer.platforms import Platform
-from slimmer.report import write_json
-from slimmer.settings import GpuPtx, Settings, StripWith
-from slimmer.slim import CheckFailedError, Options, slim
-from slimmer.source_date import source_date
+from slimmer.settings import GpuPtx, StripWith
 from slimmer.summary import render
 from slimmer.terminal import listener
-from slimmer.trial import Wanted
 
 if TYPE_CHECKING:
     from slimmer.report import Report
 
 
-@click.command("run", epilog=EXIT_CODES)
+def _rules(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [rule.name for rule in rules.discover() if rule.name.startswith(begun)]
+
+
+@click.command("run", epilog=EXIT_CODES, context_settings=CONTEXT)
 @click.argument("image")
+@config_option
 @click.option("-t", "--tag", metavar="REF", help="Name of the result.  [default: IMAGE's own with -slim]")
 @click.option(
     "-o", "--output", metavar="TARGET", default="docker-daemon:", show_default=True,
@@ -39,14 +41,28 @@ if TYPE_CHECKING:
     "--compression", type=click.Choice([str(choice) for choice in Compression]), default=None,
     help="How the layer is packed in oci: and oci-archive:.  [default: gzip]",
 )  # fmt: skip
-@click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
+@click.option("--platform", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--dry-run", is_flag=True, help="Print the exact estimate, write nothing.")
-@click.option("--only", metavar="RULE", multiple=True, help="Apply this rule and no other (repeatable).")
 @click.option(
-    "--also", metavar="RULE", multiple=True, help="Apply this rule too, which is off by default (repeatable)."
+    "--only", metavar="RULE", multiple=True, shell_complete=_rules, help="Apply this rule and no other (repeatable)."
 )
-@click.option("--skip", metavar="RULE", multiple=True, help="Do not apply this rule (repeatable).")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Leave these paths alone (repeatable); * matches / too.")
+@click.option(
+    "--also",
+    metavar="RULE",
+    multiple=True,
+    shell_complete=_rules,
+    help="Apply this rule too, which is off by default (repeatable).",
+)
+@click.option(
+    "--skip", metavar="RULE", multiple=True, shell_complete=_rules, help="Do not apply this rule (repeatable)."
+)
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    type=Lines(),
+    help="Leave these paths alone (repeatable); * matches / too.",
+)
 @click.option(
     "--strip-with", type=click.Choice([str(choice) for choice in StripWith]), default=str(StripWith.LAYOUT),
     show_default=True,
@@ -79,9 +95,13 @@ if TYPE_CHECKING:
 )
 @click.option("--keep-trial", is_flag=True, help="Leave the image in the engine when a check failed.")
 @click.option("--no-verify", is_flag=True, help="Run no container. The report says so, loudly.")
+@click.option("--max-size", metavar="SIZE", help="Exit 6, and tag nothing, when the result is larger: 6.2GB, 750MiB.")
+@click.option("--min-saving", metavar="SHARE", help="Exit 6, and tag nothing, when less is saved: 5%, 300MB.")
+@click.option("--compressed", is_flag=True, help="Measure what a pull transfers, also where nothing is compressed.")
 @click.option(
-    "--report", "reports", metavar="FILE", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report; FILE ends in .json.",
+    "--report", "reports", metavar="FILE", multiple=True, envvar="SLIMMER_REPORT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report; FILE ends in .json, .md or .html (repeatable).",
 )  # fmt: skip
 @click.option(
     "--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True,
@@ -89,13 +109,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="List every change, and show the traceback of a fault.")
+@click.pass_context
 def command(
-    *, image: str, tag: str | None, output: str, compression: str | None, wanted: str | None,
+    context: click.Context, *, image: str, tag: str | None, output: str, compression: str | None, platform: str | None,
     dry_run: bool, only: tuple[str, ...], also: tuple[str, ...], skip: tuple[str, ...],
     exclude: tuple[str, ...], strip_with: str, include_proprietary: bool, debug_dir: Path | None,
     gpu_arch: tuple[str, ...], gpu_ptx: str, gpu_recompress: str | None, checks: tuple[str, ...],
-    http_path: str | None, keep_trial: bool, no_verify: bool, reports: tuple[Path, ...],
-    progress: str, quiet: bool, verbose: bool,
+    http_path: str | None, keep_trial: bool, no_verify: bool, max_size: str | None, min_saving: str | None,
+    compressed: bool, reports: tuple[Path, ...], progress: str, quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Slim IMAGE, verify the result and tag it.
 
@@ -103,31 +124,24 @@ def command(
     oci:DIR[:TAG] or oci-archive:FILE[:TAG]. It is never changed. The ID and the name of the result go to stdout.
     """
     for path in reports:
-        _check_report(path)
+        forms.check(path)
     if include_proprietary and not quiet:
         click.echo(CLAUSE, err=True)
-    gpus = gpus_asked_for(gpu_arch, os.environ)
-    settings = Settings(
-        StripWith(strip_with), include_proprietary=include_proprietary, gpu_arch=gpus, gpu_ptx=GpuPtx(gpu_ptx),
-        gpu_recompress=gpu_recompress is not None,
-    )  # fmt: skip
-    if gpus or gpu_recompress:
-        also = (*also, "gpu_code")
-    options = Options(
-        image, tag, output, Compression(compression) if compression else None,
-        Platform.parse(wanted) if wanted else None, only, also, skip, exclude,
-        dry_run=dry_run, verify=not no_verify, settings=settings, debug_dir=debug_dir,
-        created=source_date(os.environ), keep_trial=keep_trial,
-        wanted=Wanted(tuple(command_spec({"command": text}, f"--check {text}") for text in checks), http_path),
-    )  # fmt: skip
     try:
-        report = slim(options, listener("none" if quiet else progress, verbose=verbose))
-    except CheckFailedError as failed:
+        report = api.run(
+            image, tag=tag, output=output, compression=compression, platform=platform, dry_run=dry_run, only=only,
+            also=also, skip=skip, exclude=exclude, strip_with=strip_with, include_proprietary=include_proprietary,
+            debug_dir=debug_dir, verify=not no_verify, compressed=compressed, max_size=max_size, min_saving=min_saving,
+            gpu_arch=gpu_arch, gpu_ptx=gpu_ptx, gpu_recompress=gpu_recompress,
+            checks=[*tables(context), *({"command": text} for text in checks)], http_path=http_path,
+            keep_trial=keep_trial, progress=listener("none" if quiet else progress, verbose=verbose),
+        )  # fmt: skip
+    except (CheckFailedError, GateFailedError) as failed:
         _show(failed.report, quiet=quiet, verbose=verbose)
         try:
             _write_reports(failed.report, reports)
         except DestinationError as error:
-            complain(str(error))  # and the check that failed stays what this run ends with
+            complain(str(error))  # and what failed stays what this run ends with
         raise
     _show(report, quiet=quiet, verbose=verbose)
     if report.result is not None:
@@ -135,27 +149,14 @@ def command(
     _write_reports(report, reports)
 
 
-def _check_report(path: Path) -> None:
-    """Raise before the work begins for a report that could not be written after it."""
-    if path.suffix != ".json":
-        raise UsageError(f"--report {path}: this version writes .json reports only")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--report {path}: there is no directory {path.absolute().parent}")
-    try:
-        with tempfile.TemporaryFile(dir=path.absolute().parent):
-            pass
-    except OSError as error:
-        raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
-
-
 def _show(report: Report, *, quiet: bool, verbose: bool) -> None:
-    if not quiet:
-        click.echo(render(report, every_change=verbose), err=True, nl=False)
+    if quiet:
+        return
+    text = render(report, every_change=verbose)
+    in_colour = colour.wanted()
+    click.echo(colour.painted(text) if in_colour else text, err=True, nl=False, color=in_colour)
 
 
 def _write_reports(report: Report, reports: tuple[Path, ...]) -> None:
     for path in reports:
-        try:
-            write_json(report, path)
-        except OSError as error:
-            raise DestinationError(f"the report cannot be written to {path}: {error.strerror}") from error
+        forms.write(report, path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from slimmer.errors import DestinationError, SlimmerError
-from slimmer.formats.compression import compressed
+from slimmer.formats.compression import Compression, compressed
 from slimmer.formats.oci import IMAGE_NAME, INDEX, LAYOUT, REF_NAME
 from slimmer.formats.replacing import replacing
 from slimmer.formats.store import Hashed
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from slimmer.formats.compression import Compression
     from slimmer.image import Config, Digest
 
 _LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -46,6 +45,8 @@ class Written:
 
     config: Config
     descriptor: Descriptor
+    compressed_size: int | None
+    """Bytes of its layers' blobs; None where they are not compressed."""
 
 
 def write_image(
@@ -77,7 +78,8 @@ def write_image(
     platform = Platform.of(config.mapping)
     said = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
     descriptor["platform"] = {key: value for key, value in said.items() if value}
-    return Written(config, descriptor)
+    packed = sum(layer["size"] for layer in described)
+    return Written(config, descriptor, None if compression is Compression.NONE else packed)
 
 
 def named(descriptor: Descriptor, tag: str, name: str | None) -> Descriptor:

@@ -53,11 +53,21 @@ class Loaded:
 
     config: Config
     inspected: dict[str, Any]
+    compressed_size: int | None = None
+    """Bytes of its layers as they were packed for the engine; None where they were sent plain."""
 
     @property
     def id(self) -> str:
         """What the engine knows it by."""
         return str(self.inspected["Id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An image that was put where it is to go: its configuration, and its layers' bytes where those are packed."""
+
+    config: Config
+    compressed_size: int | None = None
 
 
 class Source(Protocol):
@@ -102,11 +112,15 @@ class Target(Protocol):
     def in_engine(self) -> bool:
         """Whether it goes into the engine, where a trial image can become it."""
 
+    @property
+    def packs(self) -> bool:
+        """Whether its layers are compressed when they are put there."""
+
     def check(self, source: Source) -> None:
         """Raise, before the work and again after it, when putting the result there would take what is another's."""
 
-    def put(self, image: Writable, trial: Loaded | None) -> Config:
-        """Put the result there, whole or not at all, and give its configuration; TRIAL is the same in the engine."""
+    def put(self, image: Writable, trial: Loaded | None) -> Stored:
+        """Put the result there, whole or not at all, and say what was put; TRIAL is the same in the engine."""
 
 
 class Transport(Protocol):

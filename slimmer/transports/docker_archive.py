@@ -15,11 +15,11 @@ from slimmer.formats.spool import Spool
 from slimmer.naming import result_tag
 from slimmer.platforms import Platform
 from slimmer.progress import Silence, watched
-from slimmer.transports import path_and_name
+from slimmer.transports import Stored, path_and_name
 
 if TYPE_CHECKING:
     from slimmer.formats.store import Store
-    from slimmer.image import Config, Image
+    from slimmer.image import Image
     from slimmer.session import Session
     from slimmer.transports import Loaded, Wish, Writable
     from slimmer.transports import Source as AnySource
@@ -82,6 +82,7 @@ class Target:
     name: str | None
     session: Session
     in_engine: bool = False
+    packs: bool = False
 
     @property
     def reference(self) -> str:
@@ -92,7 +93,7 @@ class Target:
         """Raise UsageError for the source's own file, DestinationError for one that cannot be written."""
         check_file(self.path, source.path)
 
-    def put(self, image: Writable, trial: Loaded | None) -> Config:  # noqa: ARG002 - an archive needs no engine
+    def put(self, image: Writable, trial: Loaded | None) -> Stored:  # noqa: ARG002 - an archive needs no engine
         """Write the archive; a file of the name is replaced when the new one is whole."""
         archive = docker_save.Archive(image.layers(), image.configure, self.name)
         directory = self.path.absolute().parent
@@ -105,7 +106,7 @@ class Target:
             put_as(self.path)
         if archive.config is None:
             raise AssertionError("the archive ended without a configuration")
-        return archive.config
+        return Stored(archive.config)
 
 
 class Transport:

@@ -17,7 +17,7 @@ from slimmer.naming import is_result, result_tag
 from slimmer.platforms import Platform
 from slimmer.progress import watched, watched_layers
 from slimmer.reference import Tag, is_name
-from slimmer.transports import Loaded
+from slimmer.transports import Loaded, Stored
 from slimmer.transports.docker_archive import read_store, require_platform
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Target:
     is_default: bool
     session: Session
     in_engine: bool = True
+    packs: bool = False
 
     @property
     def reference(self) -> str:
@@ -109,14 +110,14 @@ class Target:
         """Raise when the name is the source's own, or another's that nobody said it may be taken from."""
         _refuse_to_take(self.session.engine, self.tag, source, is_default=self.is_default)
 
-    def put(self, image: Writable, trial: Loaded | None) -> Config:
+    def put(self, image: Writable, trial: Loaded | None) -> Stored:
         """Give the name to the trial image."""
         if trial is None:
             raise AssertionError(f"a result of {image.size} bytes for the engine is put there as a trial first")
         # From here on the answer is yes: an interrupt that came now would have to say what is not so.
         interrupts.ignore()
         self.session.engine.tag(trial.id, self.tag.repository, self.tag.tag)
-        return trial.config
+        return Stored(trial.config, trial.compressed_size)
 
 
 def _refuse_to_take(engine: Engine, tag: Tag, source: AnySource, *, is_default: bool) -> None:
@@ -140,8 +141,9 @@ def load(image: Writable, tag: Tag, session: Session) -> Loaded:
     A load that ended well is not believed: engines have reported success for images that were not there.
     """
     engine = session.engine
+    compressed_size = None
     if engine.keeps_blobs:
-        config = _load_packed(image, tag, session)
+        config, compressed_size = _load_packed(image, tag, session)
     elif engine.takes_layers_alone and image.is_one_layer:
         config = _load_straight(image, tag, session)
     else:
@@ -153,7 +155,7 @@ def load(image: Writable, tag: Tag, session: Session) -> Loaded:
         raise DestinationError(
             f"the engine has the layers {found['RootFS']['Layers']} where {config.diff_ids} were sent"
         )
-    return Loaded(config, found)
+    return Loaded(config, found, compressed_size)
 
 
 def _load_straight(image: Writable, tag: Tag, session: Session) -> Config:
@@ -183,7 +185,7 @@ def _load_plain(image: Writable, tag: Tag, session: Session) -> Config:
     return archive.config
 
 
-def _load_packed(image: Writable, tag: Tag, session: Session) -> Config:
+def _load_packed(image: Writable, tag: Tag, session: Session) -> tuple[Config, int | None]:
     """Load an image whose layers are compressed, for an engine that keeps them as they come and counts their bytes.
 
     The containerd image store pushes and shows the blobs that it was given: a plain layer would take several times the
@@ -198,7 +200,7 @@ def _load_packed(image: Writable, tag: Tag, session: Session) -> Config:
         file.seek(0)
         chunks = iter(lambda: file.read(1 << 20), b"")
         session.engine.load(watched(chunks, session.progress, "writing", size), session.progress)
-    return written.config
+    return written.config, written.compressed_size
 
 
 class Transport:

@@ -18,11 +18,11 @@ from slimmer.formats.spool import Spool
 from slimmer.formats.store import Blob
 from slimmer.naming import result_tag
 from slimmer.progress import watched_layers
-from slimmer.transports import path_and_name
+from slimmer.transports import Stored, path_and_name
 
 if TYPE_CHECKING:
     from slimmer.formats.store import Store
-    from slimmer.image import Config, Image
+    from slimmer.image import Image
     from slimmer.session import Session
     from slimmer.transports import Loaded, Wish, Writable
     from slimmer.transports import Source as AnySource
@@ -107,6 +107,11 @@ class Target:
         """What the result is called."""
         return f"oci:{self.path}:{self.tag}"
 
+    @property
+    def packs(self) -> bool:
+        """Whether its layers are compressed."""
+        return self.compression is not Compression.NONE
+
     def check(self, source: AnySource) -> None:
         """Raise UsageError for the source's own place, DestinationError for one that cannot be written."""
         is_same = source.path is not None and self.path.exists() and source.path.samefile(self.path)
@@ -120,7 +125,7 @@ class Target:
             raise UsageError(f"{self.path} is not a directory; an archive is written by oci-archive:FILE")
         check_directory(self.path if self.path.exists() else self.path.absolute().parent)
 
-    def put(self, image: Writable, trial: Loaded | None) -> Config:  # noqa: ARG002 - a directory needs no engine
+    def put(self, image: Writable, trial: Loaded | None) -> Stored:  # noqa: ARG002 - a directory needs no engine
         """Write the blobs, then the index, which makes the image appear; images of other tags stay."""
         with writing(self.path):
             require_room(self.path if self.path.exists() else self.path.absolute().parent, image.size)
@@ -130,7 +135,7 @@ class Target:
             # From here on the answer is yes: an interrupt that came now would have to say what is not so.
             interrupts.ignore()
             writer.finish(named(written.descriptor, self.tag, self.name))
-        return written.config
+        return Stored(written.config, written.compressed_size)
 
 
 class Transport:

@@ -13,11 +13,10 @@ from slimmer.formats.oci_write import ArchiveWriter, named, write_image
 from slimmer.formats.replacing import check_file, replacing, require_room, writing
 from slimmer.formats.spool import Spool
 from slimmer.progress import watched_layers
-from slimmer.transports import path_and_name
+from slimmer.transports import Stored, path_and_name
 from slimmer.transports.oci import Source, find, names
 
 if TYPE_CHECKING:
-    from slimmer.image import Config
     from slimmer.session import Session
     from slimmer.transports import Loaded, Wish, Writable
     from slimmer.transports import Source as AnySource
@@ -41,11 +40,16 @@ class Target:
         """What the result is called."""
         return f"oci-archive:{self.path}"
 
+    @property
+    def packs(self) -> bool:
+        """Whether its layers are compressed."""
+        return self.compression is not Compression.NONE
+
     def check(self, source: AnySource) -> None:
         """Raise UsageError for the source's own file, DestinationError for one that cannot be written."""
         check_file(self.path, source.path)
 
-    def put(self, image: Writable, trial: Loaded | None) -> Config:  # noqa: ARG002 - an archive needs no engine
+    def put(self, image: Writable, trial: Loaded | None) -> Stored:  # noqa: ARG002 - an archive needs no engine
         """Write the archive; a file of the name is replaced when the new one is whole."""
         directory = self.path.absolute().parent
         require_room(directory, image.size)
@@ -57,7 +61,7 @@ class Target:
             # From here on the answer is yes: an interrupt that came now would have to say what is not so.
             interrupts.ignore()
             put_as(self.path)
-        return written.config
+        return Stored(written.config, written.compressed_size)
 
 
 class Transport:
