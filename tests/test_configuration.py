@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     long_name(option): option
     for option in run_module.command.params
-    if isinstance(option, click.Option) and option.name != "config"
+    if isinstance(option, click.Option) and long_name(option) not in {"config", "check"}  # checks are tables
 }
 
 

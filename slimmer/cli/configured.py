@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slimmer.cli.exits import complain
-from slimmer.configuration import Kind, find, read
+from slimmer.configuration import CHECK, Kind, find, read
 from slimmer.errors import UsageError
 from slimmer.gates import Gates
 
@@ -55,7 +55,8 @@ def _configure(context: click.Context, parameter: click.Parameter, value: Path |
         for option in context.command.params
         if isinstance(option, click.Option) and option is not parameter
     }
-    _warn_of_typos([*options, "config"])
+    del options[CHECK]  # which a file has as tables
+    _warn_of_typos([*options, CHECK, "config"])
     if path is None:
         return
 

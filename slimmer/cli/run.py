@@ -87,7 +87,7 @@ def _rules(_context: click.Context, _option: click.Parameter, begun: str) -> lis
     help="Save what is stripped as build-id debug files.",
 )  # fmt: skip
 @click.option(
-    "--check", "checks", metavar="CMD", multiple=True,
+    "--check", "checks", metavar="CMD", multiple=True, type=Lines(), envvar="SLIMMER_CHECK",
     help="A command that must end with the same exit status in both images (repeatable).",
 )  # fmt: skip
 @click.option(
