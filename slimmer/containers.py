@@ -77,15 +77,23 @@ class Containers:
         self._has_gpus = engine.offers_gpus
 
     def run(
-        self, image_id: str, command: Sequence[str], time_limit: int, *, as_image: bool = False, read_only: bool = True
+        self,
+        image_id: str,
+        command: Sequence[str],
+        time_limit: int,
+        *,
+        as_image: bool = False,
+        read_only: bool = True,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run COMMAND for at most TIME_LIMIT seconds in a container of its own and remove that, whatever happens.
 
-        ENTRYPOINT and HEALTHCHECK of the image do not apply; its environment does, and with AS_IMAGE its USER and
-        WORKDIR. Raises CheckError when the engine cannot run it.
+        ENTRYPOINT and HEALTHCHECK of the image do not apply; its environment does, with ENV added, and with
+        AS_IMAGE its USER and WORKDIR. Raises CheckError when the engine cannot run it.
         """
         own: dict[str, Any] = {} if as_image else {"user": "0:0", "working_dir": "/"}
         own |= {"command": list(command[1:]), "entrypoint": [command[0]], "healthcheck": {"test": ["NONE"]}}
+        own["environment"] = dict(env or {})
         try:
             with self._container(image_id, own, command[0], read_only=read_only) as name:
                 status = self._wait(name, time_limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slimmer.commands import program
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"ld-linux[\w.-]*\.so\.\d+|ld-musl-[\w-]+\.so\.1|ld64\.so\.\d|ld\.so\.1")
 _DIRECTORIES = ("lib64", "lib", "usr/lib64", "usr/lib")
 _TIME_LIMIT = 60
+# ld.so(8): say what would be loaded, bind all symbols, say which have no answer. musl's loader does so by itself.
+_TRACE = {"LD_TRACE_LOADED_OBJECTS": "1", "LD_BIND_NOW": "1", "LD_WARN": "yes"}
 _MARK = "slimmer-library: "
-_EACH = f'loader=$1; shift; for library; do echo "{_MARK}$library"; "$loader" --list "$library" 2>&1; done'
+_EACH = f"""loader=$1; list=$2; shift 2
+for library; do
+    echo "{_MARK}$library"
+    {" ".join(f"{name}={value}" for name, value in _TRACE.items())} "$loader" $list "$library" 2>&1 ||
+        echo "error: exit status $?"
+done"""
 _WRONG = re.compile(r"not found|undefined symbol|[Ee]rror|cannot ")
 _ADDRESS = re.compile(r"\(?0x[0-9a-f]+\)?")
 
@@ -42,11 +50,14 @@ def loaded_by(loader: str, pair: Pair, subject: Subject, libraries: Sequence[str
     In one container where the image has a shell to ask for one after the other, else in one for each.
     """
     paths = [f"/{path}" for path in libraries]
+    is_musl = "musl" in loader
     shell = program(pair.original.rootfs, pair.original.config, "sh")
     if shell is None:
-        each = {path: pair.run(subject, [loader, "--list", path], _TIME_LIMIT) for path in paths}
-        return {path.lstrip("/"): _wrong(_said(done)) for path, done in each.items()}
-    done = pair.run(subject, [f"/{shell}", "-c", _EACH, "sh", loader, *paths], _TIME_LIMIT + len(paths))
+        words = [loader, "--list"] if is_musl else [loader]
+        run = partial(pair.containers.run, subject.id, env={} if is_musl else _TRACE)
+        return {path.lstrip("/"): _wrong(_said(run([*words, path], _TIME_LIMIT))) for path in paths}
+    words = [f"/{shell}", "-c", _EACH, "sh", loader, "--list" if is_musl else "", *paths]
+    done = pair.run(subject, words, _TIME_LIMIT + len(paths))
     parts = done.stdout.split(_MARK)[1:]
     said = {path: text for path, _, text in (part.partition("\n") for part in parts)}
     return {path.lstrip("/"): _wrong(said[path]) if path in said else _said(done) or "no answer" for path in paths}

@@ -210,9 +210,14 @@ def without_python(compiled: Callable[..., Path]) -> list[bytes]:
     ]  # fmt: skip
 
 
-def test_without_python_the_loader_is_asked(docker: Docker, tag: str, without_python: list[bytes]) -> None:
+@pytest.mark.parametrize(
+    "shell", [[], [make_tar(file("bin/sh", Path("/bin/dash").read_bytes(), mode=0o755))]], ids=["no shell", "shell"]
+)
+def test_without_python_the_loader_is_asked(
+    docker: Docker, tag: str, without_python: list[bytes], shell: list[bytes]
+) -> None:
     """In an image without a shell too; a library that fails in both images fails as before."""
-    docker.image(NAME, without_python)
+    docker.image(NAME, without_python + shell)
 
     found = verdicts(slim(Options(NAME, tag=tag), Silence()))["loads"]
 
