@@ -36,11 +36,14 @@ class AbsentCheck:
         lines = done.stdout.splitlines()
         found = [line.partition(": ")[2] for line in lines if line.startswith("slimmer-found: ")]
         if "slimmer-looked" not in lines:
-            return Verdict(FAILED, "", done.stderr.strip(), f"the shell did not look for {', '.join(gone)}")
+            reason = f"the shell did not look for {', '.join(gone)}"
+            return Verdict(FAILED, "", done.stderr.strip(), reason, in_original=True)
         if found:
             where = next(line for line in lines if line.startswith("/"))
-            return Verdict(FAILED, "found", f"found {where}", f"{', '.join(found)} can still be run, as {where}")
-        return Verdict(PASSED, f"has {' '.join(gone)}", "has none of them", f"{' '.join(gone)} are not found")
+            reason = f"{', '.join(found)} can still be run, as {where}"
+            # Putting the tools back would make this check pass, which is not what anybody wants.
+            return Verdict(FAILED, "found", f"found {where}", reason, in_original=True)
+        return Verdict(PASSED, f"has {' '.join(gone)}", "has none of them", f"not found: {' '.join(gone)}")
 
 
 def _is_there(subject: Subject, tool: str) -> bool:

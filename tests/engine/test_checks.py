@@ -223,3 +223,42 @@ def test_without_python_the_loader_is_asked(
 
     assert found.status == "passed", found
     assert found.reason == "1 changed library loads, 1 fail as before"
+
+
+INFO = "var/lib/dpkg/info"
+STATUS = b"""Package: gcc
+Status: install ok installed
+Priority: optional
+Maintainer: x
+Architecture: amd64
+Version: 1-1
+Description: compiler
+"""
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["gone", "another copy"])
+def test_a_compiler_that_was_removed_is_not_found(
+    docker: Docker, slimmer: Slimmer, without_python: list[bytes], tmp_path: Path, *, another: bool
+) -> None:
+    """The shell of the image looks for it; a copy that dpkg does not know is a failure that nothing is put back for."""
+    layer = make_tar(
+        file("bin/sh", Path("/bin/dash").read_bytes(), mode=0o755), directory("etc"), file("etc/debian_version", b"12\n"),
+        file("usr/bin/gcc", b"\x7fELF", mode=0o755), file("usr/include/x.h"), file(f"{INFO}/format", b"1\n"),
+        file("var/lib/dpkg/status", STATUS), file(f"{INFO}/gcc.md5sums"),
+        file(f"{INFO}/gcc.list", b"/.\n/usr\n/usr/bin\n/usr/bin/gcc\n"),
+        *([file("sbin/gcc", b"\x7fELF", mode=0o755)] if another else []),
+    )  # fmt: skip
+    docker.image(NAME, [*without_python, layer])
+    docker.will_make(f"{NAME}-slim")
+
+    done = slimmer("run", NAME, "--also", "build_tools", "--report", tmp_path / "r.json")
+
+    report = json.loads((tmp_path / "r.json").read_text())
+    (check,) = [check for check in report["checks"] if check["name"] == "absent"]
+    assert report["restored"] == []
+    if another:
+        assert done.returncode == 3, done.stderr
+        assert check["reason"] == "gcc can still be run, as /sbin/gcc"
+    else:
+        assert done.returncode == 0, done.stderr
+        assert (check["status"], check["reason"]) == ("passed", "not found: gcc")
