@@ -175,8 +175,10 @@ def _through_gates(options: Options, report: Report) -> Report:
     return report
 
 
-def _compressed_size(options: Options, planned: Plan, estimate: Estimate, session: Session) -> int:
-    """Give the bytes of the result's layer as a registry will send it. Reads all of it, and writes nothing."""
+def _compressed_size(options: Options, planned: Plan, estimate: Estimate, session: Session) -> int | None:
+    """Give the bytes of the result's layer packed as the person said, None for not at all. Reads it, writes nothing."""
+    if options.compression is Compression.NONE:
+        return None
     chunks = watched(planned.carry_out(), session.progress, "compressing", estimate.layer_size)
     return sum(len(piece) for piece in compressed(chunks, options.compression or Compression.GZIP))
 
