@@ -200,8 +200,10 @@ def _through_gates(options: Options, report: Report) -> Report:
     return report
 
 
-def _compressed_size(options: Options, report: Report, session: Session) -> int:
-    """Give the bytes of the result's layer as a registry will send it. Reads all of it, and writes nothing."""
+def _compressed_size(options: Options, report: Report, session: Session) -> int | None:
+    """Give the bytes of the result's layer packed as the person said, None for not at all. Reads it, writes nothing."""
+    if options.compression is Compression.NONE:
+        return None
     chunks = watched(report.plan.carry_out(), session.progress, "compressing", report.estimate.layer_size)
     return sum(len(piece) for piece in compressed(chunks, options.compression or Compression.GZIP))
 

@@ -13,7 +13,7 @@ Exit status:
   3   a check failed; nothing was tagged
   4   the source image cannot be read
   5   the result cannot be written
-  6   larger than --max-size, or less saved than --min-saving; nothing was tagged
+  6   the result is too large, or too little is saved; nothing was tagged
   130 interrupted; nothing is left behind
 """
 

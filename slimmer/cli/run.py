@@ -122,6 +122,9 @@ def command(
 
     IMAGE is a name or an ID in the Docker engine, which DOCKER_HOST may name, or docker-archive:FILE[:NAME],
     oci:DIR[:TAG] or oci-archive:FILE[:TAG]. It is never changed. The ID and the name of the result go to stdout.
+
+    Every option may also stand in a variable, as SLIMMER_MAX_SIZE, or in slimmer.toml or [tool.slimmer] of
+    pyproject.toml, as max_size. The command line comes first, then the environment, then the file.
     """
     for path in reports:
         forms.check(path)

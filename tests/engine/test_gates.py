@@ -113,7 +113,7 @@ def test_the_compressed_size_is_that_of_the_blob(slimmer: Slimmer, tmp_path: Pat
     """What a dry run measures, and a run with an engine as its target, is what an OCI layout then holds."""
     for name, options in {
         "dry": ("--dry-run", "--compressed"), "engine": ("--compressed",), "plain": (),
-        "oci": ("-o", f"oci:{tmp_path}/layout:1"),
+        "none": ("--dry-run", "--compressed", "--compression", "none"), "oci": ("-o", f"oci:{tmp_path}/layout:1"),
     }.items():  # fmt: skip
         done = slimmer("run", image, *options, "--report", tmp_path / f"{name}.json")
         assert done.returncode == 0, done.stderr
@@ -125,6 +125,7 @@ def test_the_compressed_size_is_that_of_the_blob(slimmer: Slimmer, tmp_path: Pat
     assert read(tmp_path / "engine.json")["result"]["compressed_size"] == layer.stat().st_size
     assert read(tmp_path / "dry.json")["estimate"]["compressed_size"] == layer.stat().st_size
     assert read(tmp_path / "plain.json")["result"]["compressed_size"] is None
+    assert read(tmp_path / "none.json")["estimate"]["compressed_size"] is None
 
 
 def test_python_has_the_same_words(docker: Docker, tmp_path: Path, image: str) -> None:
