@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slimmer import inspection, reports
-from slimmer.checks.command import command_spec
+from slimmer.checks.command import command_specs
 from slimmer.errors import UsageError
 from slimmer.formats.compression import Compression
 from slimmer.gates import Gates
@@ -57,15 +57,14 @@ def run(
         gpu_ptx=_choice(GpuPtx, gpu_ptx, "gpu_ptx"), gpu_recompress=gpu_recompress is not None,
     )  # fmt: skip
     also = (*_several(also), *([GPU_CODE] if settings.changes_gpu_code else []))
-    specs = tuple(command_spec(each, f"check {each.get('name') or each.get('command')!r}") for each in checks)
     options = Options(
         reference, tag, output, _choice(Compression, compression, "compression") if compression else None,
         Platform.parse(platform) if platform else None,
         _several(only), also, _several(skip), _several(exclude),
         dry_run=dry_run, verify=verify, settings=settings,
         debug_dir=Path(debug_dir) if debug_dir is not None else None, created=source_date(os.environ),
-        gates=Gates(_text(max_size), _text(min_saving)), compressed=compressed, wanted=Wanted(specs, http_path),
-        keep_trial=keep_trial,
+        gates=Gates(_text(max_size), _text(min_saving)), compressed=compressed,
+        wanted=Wanted(command_specs(checks), http_path), keep_trial=keep_trial,
     )  # fmt: skip
     return slim(options, progress if progress is not None else Silence())
 

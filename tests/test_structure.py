@@ -17,7 +17,7 @@ ORDER = [
     ["laboratory"],
     ["summary"],
     ["report"],
-    ["trial", "checkfile", "healing"],
+    ["trial", "healing"],
     ["reading"],
     ["propose", "debug"],
     ["rules", "transports", "checks"],

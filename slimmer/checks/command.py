@@ -13,7 +13,7 @@ from slimmer.commands import program
 from slimmer.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from slimmer.checks import Pair, Subject
     from slimmer.containers import Completed
@@ -63,6 +63,15 @@ def command_spec(mapping: Mapping[str, Any], where: str) -> CommandSpec:
     if compare not in _COMPARISONS:
         raise UsageError(f"{where}: compare is {' or '.join(_COMPARISONS)}, not {compare!r}")
     return CommandSpec(name, words, not is_list, status, str(compare), limit, expect)
+
+
+def command_specs(tables: Iterable[Mapping[str, Any]]) -> tuple[CommandSpec, ...]:
+    """Give what tables say, in their order; raise UsageError for nonsense, and for two checks of one name."""
+    specs = tuple(command_spec(table, f"check {number}") for number, table in enumerate(tables, 1))
+    names = [spec.name for spec in specs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two checks are named {twice!r}")
+    return specs
 
 
 class CommandCheck:

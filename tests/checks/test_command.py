@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from slimmer.checkfile import read_checks
-from slimmer.checks.command import CommandSpec, command_spec
+from slimmer.checks.command import CommandSpec, command_spec, command_specs
 from slimmer.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_text_is_for_the_shell_and_a_list_is_not() -> None:
@@ -45,36 +41,21 @@ def test_nonsense_is_refused_where_it_stands(table: dict[str, Any], words: str) 
     assert words in str(caught.value)
 
 
-def test_checks_are_read_from_a_file(tmp_path: Path) -> None:
-    """Tables [[check]] in their order; what else the file holds is not this reader's."""
-    path = tmp_path / "slimmer.toml"
-    path.write_text('skip = ["strip"]\n[[check]]\ncommand = "a"\n[[check]]\nname = "b"\ncommand = ["b"]\nstatus = 0\n')
+def test_checks_keep_their_order_and_their_names() -> None:
+    """A check without a name is called by its command."""
+    tables: list[dict[str, Any]] = [{"command": "a"}, {"name": "b", "command": ["b"], "status": 0}]
 
-    assert [spec.name for spec in read_checks(path)] == ["a", "b"]
+    assert [spec.name for spec in command_specs(tables)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("tables", "words"),
     [
-        ("check = 3", "checks are tables"),
-        ("[check]\ncommand = 'a'", "checks are tables"),
-        ("[[check]\n", "is not TOML"),
-        ("[[check]]\ncommand = 'a'\n[[check]]\ncommand = 'a'", "two checks are named 'a'"),
-        ("[[check]]\nname = 'a'", "check 1: command must be"),
+        ([{"command": "a"}, {"command": "a"}], "two checks are named 'a'"),
+        ([{"command": "a"}, {"name": "a"}], "check 2: command must be"),
     ],
 )
-def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    """One sentence, with the file's name."""
-    path = tmp_path / "slimmer.toml"
-    path.write_text(text)
-
-    with pytest.raises(UsageError, match=r"slimmer\.toml") as caught:
-        read_checks(path)
-
-    assert words in str(caught.value)
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """So is one that cannot be read."""
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
-        read_checks(tmp_path / "none.toml")
+def test_checks_that_make_no_sense_together_are_refused(tables: list[dict[str, Any]], words: str) -> None:
+    """Reports tell checks apart by their names."""
+    with pytest.raises(UsageError, match=words):
+        command_specs(tables)
