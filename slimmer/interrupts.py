@@ -59,5 +59,6 @@ def held(on_interrupt: Callable[[], None] | None = None) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if count:
-        raise KeyboardInterrupt
+        if count:
+            # Whatever else went wrong meanwhile: an error that the caller passes over would take the interrupt with it.
+            raise KeyboardInterrupt

@@ -43,7 +43,8 @@ def start(image: str, temporary: Path, host: str | None = None) -> subprocess.Po
     program = shutil.which("slimmer", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert program is not None
     return subprocess.Popen(
-        [program, "run", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell starts what runs behind it with SIGINT ignored, and slimmer leaves that so, as nohup wants it.
+        ["env", "--default-signal=INT", program, "run", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "TMPDIR": str(temporary), **({"DOCKER_HOST": host} if host else {})},
     )  # fmt: skip
 
