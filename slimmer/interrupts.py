@@ -7,6 +7,7 @@ up.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -19,15 +20,25 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_process: list[int] = []
+"""The process that `install` was called in. A program that uses slimmer from Python keeps its signals."""
+
+
 def install() -> None:
     """Make SIGTERM and SIGHUP interrupt as Ctrl-C does. For the main thread, once."""
+    _process.append(os.getpid())
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, signal.default_int_handler)
 
 
 def ignore() -> None:
-    """Let no interrupt change anything from here on: what the person asked for is done, and only to be told."""
+    """Let no interrupt change anything from here on: what the person asked for is done, and only to be told.
+
+    Only in a process that is slimmer's own; another would not hear of Ctrl-C any more when slimmer is done.
+    """
+    if os.getpid() not in _process:
+        return
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -43,3 +43,13 @@ def test_who_wants_to_know_is_told_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     assert told == [True]
+
+
+def test_a_program_that_uses_slimmer_keeps_its_signals() -> None:
+    """Only slimmer's own process stops listening when its work is done."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    interrupts.ignore()
+
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
