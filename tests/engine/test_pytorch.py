@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from built import built
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -85,34 +83,6 @@ def test_outside_of_slimmer_the_product_is_the_same(slimmed: dict[str, object], 
     }
 
     assert len(numbers) == 1
-
-
-def test_a_library_that_must_not_change_is_put_back(
-    docker: Docker, slimmer: Slimmer, pytorch: str, tmp_path: Path
-) -> None:
-    """An image in which Python refuses to start with a changed torch comes out with that library, and it alone, as it was."""
-    library = "/usr/local/lib/python3.11/dist-packages/torch/lib/libtorch_cpu.so"
-    watch = (
-        "import os, sys\n"
-        f"if os.path.getsize({library!r}) != SIZE: sys.exit('libtorch_cpu.so is not the one that was shipped')\n"
-    )
-    size = docker("run", "--rm", "--entrypoint", "stat", pytorch, "-c", "%s", library).strip()
-    script = watch.replace("SIZE", size).encode()
-    name = built(
-        docker, "slimmer-test/watched:1", pytorch, {"usr/lib/python3.11/sitecustomize.py": script}, tmp_path / "context"
-    )
-    docker.will_make(f"{name}-slim")
-    before = docker.leftovers()
-
-    done = slimmer("run", name, "--report", tmp_path / "r.json")
-
-    assert done.returncode == 0, done.stderr
-    assert "libtorch_cpu.so is not the one that was shipped" in done.stderr
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert [restored["path"] for restored in report["restored"]] == [library]
-    assert {check["status"] for check in report["checks"]} <= {"passed", "skipped"}
-    assert docker("run", "--rm", "--entrypoint", "stat", f"{name}-slim", "-c", "%s", library).strip() == size
-    assert docker.leftovers() == before
 
 
 def test_the_checks_of_a_service_were_made(slimmed: dict[str, Any]) -> None:
