@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slimmer.content import CHUNK, Content, File, Piece
 from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, decompressed
+from slimmer.formats.spool import Spool
 from slimmer.formats.store import Archive
 from slimmer.progress import watched
 
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slimmer.formats.spool import Spool
     from slimmer.progress import Progress
 
 _HEAD = 16
 
 
 @contextmanager
-def opened(path: Path, reference: str, spool: Spool, progress: Progress) -> Iterator[Archive]:
-    """Give the archive in a file: its blobs lie where they are in it, or in SPOOL where the file is packed.
+def opened(path: Path, reference: str, progress: Progress) -> Iterator[tuple[Archive, Spool]]:
+    """Give the archive in a file, and a spool for what is unpacked of it.
+
+    Its blobs lie where they are in the file, or in the spool where that is packed as a whole.
 
     Raises SourceError when there is no such file, or it is none that can be read.
     """
@@ -32,7 +34,7 @@ def opened(path: Path, reference: str, spool: Spool, progress: Progress) -> Iter
         file = path.open("rb")
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
+    with file, Spool.open(reference) as spool:
         size = os.fstat(file.fileno()).st_size
         try:
             content = Content([Piece(File(file), 0, size)])
@@ -44,4 +46,4 @@ def opened(path: Path, reference: str, spool: Spool, progress: Progress) -> Iter
                 archive = Archive.in_stream(decompressed(packed, compression), reference, spool)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-        yield archive
+        yield archive, spool

@@ -11,13 +11,13 @@ from slimmer.errors import SourceError, UsageError
 from slimmer.formats import archive_file, docker_save, oci
 from slimmer.formats.compression import Compression
 from slimmer.formats.replacing import check_file, replacing, require_room, writing
-from slimmer.formats.spool import Spool
 from slimmer.naming import result_tag
 from slimmer.platforms import Platform
 from slimmer.progress import Silence, watched
 from slimmer.transports import Stored, path_and_name
 
 if TYPE_CHECKING:
+    from slimmer.formats.spool import Spool
     from slimmer.formats.store import Store
     from slimmer.image import Image
     from slimmer.session import Session
@@ -119,14 +119,13 @@ class Transport:
         """Find the image of an archive; raise SourceError when it is none, or holds several and none is named."""
         path, name = path_and_name(where, FORM)
         reference = f"{self.name}:{where}"
-        spool = session.hold(Spool.open(reference))
-        store = session.hold(archive_file.opened(Path(path), reference, spool, session.progress))
-        images = docker_save.described(store)
+        store, spool = session.hold(archive_file.opened(Path(path), reference, session.progress))
+        images = listed = docker_save.described(store)
         if name is not None:
             tag = f"{name}:latest" if ":" not in name.rpartition("/")[2] else name
             images = tuple(image for image in images if tag in image.tags)
         if len(images) != 1:
-            names = ", ".join(tag for image in docker_save.described(store) for tag in image.tags) or "none with a name"
+            names = ", ".join(tag for image in listed for tag in image.tags) or "none with a name"
             raise SourceError(
                 f"{path} holds {'no image named ' + name if name else f'{len(images)} images'}; there are: {names}"
                 + ("" if name else f"; name one as {FORM}")

@@ -11,7 +11,6 @@ from slimmer.formats import archive_file
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import ArchiveWriter, named, write_image
 from slimmer.formats.replacing import check_file, replacing, require_room, writing
-from slimmer.formats.spool import Spool
 from slimmer.progress import watched_layers
 from slimmer.transports import Stored, path_and_name
 from slimmer.transports.oci import Source, find, names
@@ -74,8 +73,7 @@ class Transport:
         """Find the image of an archive; raise SourceError when it is none, or holds several and none is named."""
         path, name = path_and_name(where, FORM)
         reference = f"{self.name}:{where}"
-        spool = session.hold(Spool.open(reference))
-        store = session.hold(archive_file.opened(Path(path), reference, spool, session.progress))
+        store, spool = session.hold(archive_file.opened(Path(path), reference, session.progress))
         return find(store, name, Path(path), spool, session)
 
     def target(self, where: str, wish: Wish, session: Session) -> Target:
