@@ -137,13 +137,13 @@ class Engine:
                 if "error" in line:
                     raise DestinationError(f"the engine cannot load the result: {line['error']}")
 
-    def import_layer(self, layer: Iterator[bytes], tag: Tag, progress: Progress) -> None:
-        """Make an image of a layer's plain tar, which goes straight to where it stays.
+    def import_layer(self, layer: Iterator[bytes], size: int, tag: Tag, progress: Progress) -> None:
+        """Make an image of a layer's plain tar of SIZE bytes, which goes straight to where it stays.
 
         Raises DestinationError when the engine does not take it.
         """
         with self._answered(layer, progress) as body:
-            said = self.client.import_image_from_data(body, tag.repository, tag.tag)
+            said = self.client.import_image_from_data(_Measured(body, size), tag.repository, tag.tag)
             for line in str(said).splitlines():
                 if "error" in (answer := json.loads(line)):
                     raise DestinationError(f"the engine cannot import the result: {answer['error']}")
@@ -202,6 +202,20 @@ class Engine:
             return
         except FAILURES as error:
             fail(DestinationError, f"{reference} is left in the engine; remove it with `docker rmi {reference}`", error)
+
+
+class _Measured:
+    """A body of known length: it is sent as it is, where one of unknown length is copied into HTTP's chunks."""
+
+    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
 
 
 def _first_line(error: Exception) -> str:

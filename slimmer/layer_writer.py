@@ -9,6 +9,7 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING
 
+from slimmer.content import CHUNK
 from slimmer.layer import DEVICES, NANOSECONDS, XATTR, Kind
 from slimmer.tar_header import END_OF_ARCHIVE, encode, padding
 
@@ -66,7 +67,23 @@ def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
 
 
 def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
-    """Give the layer tar of the entries, which come in canonical order, piece by piece."""
+    """Give the layer tar of the entries, which come in canonical order, piece by piece; few pieces are small."""
+    small: list[bytes] = []
+    size = 0
+    for part in _parts(entries):
+        if small and size + len(part) > CHUNK:
+            yield b"".join(small)
+            small, size = [], 0
+        if len(part) < CHUNK:
+            # Nearly all headers, paddings and files are: to hand on each by itself costs more than to copy it.
+            small.append(part)
+            size += len(part)
+        else:
+            yield part
+    yield b"".join(small)
+
+
+def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
     for path, inode, link_to in named(entries):
         yield header(path, inode, link_to)
         if link_to is None and inode.content is not None:

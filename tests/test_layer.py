@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slimmer.content import Content
+from slimmer.content import CHUNK, Content
 from slimmer.errors import SourceError
 from slimmer.layer import Kind, read_layer
 from slimmer.layer_writer import layer_chunks, layer_size
@@ -200,3 +200,14 @@ def test_the_locale_says_nothing_about_names() -> None:
     }  # fmt: skip
 
     assert said == {ascii(["etc/Főtanúsítvány.crt"]).encode() + b"\n"}
+
+
+def test_few_chunks_are_small() -> None:
+    """Each is a call to the engine and to the hash: a thousand files of a page are not three thousand calls."""
+    small = [file(f"s{number:04}", b"x" * 100) for number in range(1000)]
+    large = [file("t", b"y" * (3 * CHUNK + 5))]
+    sizes = [len(chunk) for chunk in layer_chunks(flattened([*small, *large]).entries())]
+
+    assert sum(sizes) == layer_size(flattened([*small, *large]).entries())
+    assert max(sizes) <= CHUNK
+    assert len(sizes) < sum(sizes) / CHUNK + 4

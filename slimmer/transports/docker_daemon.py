@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slimmer import interrupts
+from slimmer.ahead import ahead
 from slimmer.errors import DestinationError, SourceError, UsageError
 from slimmer.formats import docker_save, overlay2
 from slimmer.formats.compression import Compression
@@ -167,9 +169,11 @@ def _load_straight(image: Writable, tag: Tag, session: Session) -> Config:
     engine, progress = session.engine, session.progress
     imported = replace(tag, tag=f"{tag.tag}-layer")
     ((size, chunks),) = image.layers()
-    hashed = Hashed(watched(chunks, progress, "writing", size))
     try:
-        engine.import_layer(iter(hashed), imported, progress)
+        # The engine writes while the next files are read.
+        with closing(ahead(chunks)) as ready:
+            hashed = Hashed(watched(ready, progress, "writing", size))
+            engine.import_layer(iter(hashed), size, imported, progress)
         config = image.configure((hashed.digest,))
         engine.load(docker_save.described_as(config, ["layer.tar"], str(tag)), progress)
     finally:

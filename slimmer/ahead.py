@@ -1,0 +1,86 @@
+"""Chunks made ahead by a thread of their own: whoever reads waits for the disk, whoever takes waits for the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+_LIMIT = 4 << 20
+"""Bytes that lie ready before the thread pauses."""
+
+
+class _Buffer:
+    """What lies between the two threads."""
+
+    def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
+        self._chunks = chunks
+        self._limit = limit
+        self._ready: deque[bytes] = deque()
+        self._size = 0
+        self._error: BaseException | None = None
+        self._is_done = self._is_left = False
+        self._changed = threading.Condition()
+
+    def fill(self) -> None:
+        """Make chunks until there are no more, or nobody takes them any longer."""
+        error = None
+        try:
+            for chunk in self._chunks:
+                if not self._put(chunk):
+                    break
+        except BaseException as raised:  # noqa: BLE001 - who takes the chunks raises it
+            error = raised
+        with self._changed:
+            self._error, self._is_done = error, True
+            self._changed.notify()
+
+    def _put(self, chunk: bytes) -> bool:
+        with self._changed:
+            while self._size >= self._limit and not self._is_left:
+                self._changed.wait()
+            self._ready.append(chunk)
+            self._size += len(chunk)
+            self._changed.notify()
+            return not self._is_left
+
+    def take(self) -> bytes | None:
+        """Give the next chunk, None at the end; raise what making it raised."""
+        with self._changed:
+            while not self._ready and not self._is_done:
+                self._changed.wait()
+            if not self._ready:
+                if self._error is not None:
+                    raise self._error
+                return None
+            chunk = self._ready.popleft()
+            self._size -= len(chunk)
+            self._changed.notify()
+            return chunk
+
+    def leave(self) -> None:
+        """Take no more."""
+        with self._changed:
+            self._is_left = True
+            self._ready.clear()
+            self._changed.notify()
+
+
+def ahead(chunks: Iterator[bytes], limit: int = _LIMIT) -> Generator[bytes, None, None]:
+    """Give the same chunks, made in a thread that pauses where LIMIT bytes lie ready.
+
+    What making one raises is raised here in its place. Who may stop before the end closes this generator: the thread
+    has ended then, and nothing reads any more.
+    """
+    buffer = _Buffer(chunks, limit)
+    thread = threading.Thread(target=buffer.fill, name="slimmer-ahead", daemon=True)
+    thread.start()
+    try:
+        while (chunk := buffer.take()) is not None:
+            yield chunk
+    finally:
+        buffer.leave()
+        thread.join()
