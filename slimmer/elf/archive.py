@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from slimmer.content import Content
 from slimmer.elf import ar
 from slimmer.elf import object as elf_object
 from slimmer.elf.linkable import UNDEFINED, read
@@ -23,13 +24,13 @@ from slimmer.errors import ElfError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slimmer.content import Content
     from slimmer.elf.binutils import Strip
     from slimmer.elf.linkable import Linkable, Symbol
     from slimmer.elf.object import Object
 
 FLAGS = ("--strip-unneeded", "-D")
 _TIME_LIMIT = 600.0
+_MAX_HELD = 4 << 20
 
 _GENERIC_TYPES = frozenset({*range(5), 7, 8, 9, 14, 15, 16, 17, 18, 0x6FFFFFF5})
 """Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES; processors' own are known, too."""
@@ -72,7 +73,7 @@ def examine(content: Content, machine: int | None) -> None:
         raise ElfError("it has no index of symbols")
     spare = False
     for member in archive.members:
-        data = archive.data(member)
+        data = _held(archive.data(member))
         if not is_elf(data):
             raise ElfError(f"member {member.name} is {ar.kind(data)}")
         elf = parse(data)
@@ -112,8 +113,7 @@ def _has_spare(elf: Object) -> bool:
     if any(elf.sections[index].size for index in removable(elf)):
         return True
     member = read(elf)
-    used = {symbol for *_, entries in member.relocations() for *_, symbol in entries}
-    used |= {signature for _, signature, _ in member.groups()}
+    used = {signature for _, signature, _ in member.groups()}.union(*(each.used() for each in member.relocations()))
     return any(each.info >> 4 == _STB_LOCAL and each.name and each not in used for each in member.symbols)
 
 
@@ -128,13 +128,18 @@ def archive_violations(before: Content, after: Content) -> list[str]:
             return ["it has other members"]
         found = ["its index names other symbols or members"] if old.index != new.index else []
         for was, now in zip(old.members, new.members, strict=True):
-            if not old.data(was).differs(new.data(now)):
-                continue
-            pair = read(parse(old.data(was))), read(parse(new.data(now)))
-            found += [f"member {was.name}: {sentence}" for sentence in _differences(*pair)]
+            pair = _held(old.data(was)), _held(new.data(now))
+            if pair[0].differs(pair[1]):
+                sides = [read(parse(data)) for data in pair]
+                found += [f"member {was.name}: {sentence}" for sentence in _differences(*sides)]
     except ElfError as error:
         return [f"it cannot be read back: {error}"]
     return found
+
+
+def _held(data: Content) -> Content:
+    """Give the bytes of a member in memory unless they are many: most of them are read, here and there."""
+    return Content.of(data.read_at(0, data.size)) if data.size <= _MAX_HELD else data
 
 
 def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
@@ -153,7 +158,8 @@ def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
     for was, now in zip(old.kept, new.kept, strict=True):
         if old.bytes_of(was).differs(new.bytes_of(now)):
             yield f"section {was.name} has other bytes"
-    if any(was != now for was, now in zip_longest(old.relocations(), new.relocations())):
+    pairs = zip_longest(old.relocations(), new.relocations())
+    if any(was is None or now is None or was.differs(now) for was, now in pairs):
         yield "it has other relocations"
     if _defined(old) != _defined(new):
         yield "it defines other symbols"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+import sys
+from array import array
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.elf import object as elf_object
@@ -49,11 +51,12 @@ class Linkable:
     """The place of each section, by its index."""
     symbols: list[Symbol]
 
-    def described(self, section: Section) -> Section:
+    def described(self, section: Section) -> tuple[str | int, ...]:
         """Give a section header without where it stands, and with places for indices."""
         link = self.places.get(section.link, _REMOVED)
         info = self.places.get(section.info, _REMOVED) if section.flags & _SHF_INFO_LINK else section.info
-        return replace(section, index=0, name_offset=0, offset=0, link=link, info=info)
+        fields = section.name, section.type, section.flags, section.addr, section.size, section.addralign
+        return *fields, section.entsize, link, info
 
     def bytes_of(self, section: Section) -> Content:
         """Give the bytes of a section."""
@@ -65,20 +68,13 @@ class Linkable:
             raise ElfError("a symbol is named that the symbol table does not have")
         return self.symbols[number]
 
-    def relocations(self) -> Iterator[tuple[int, int, list[tuple[int, int, int, Symbol]]]]:
-        """Give each table's target and type, and r_offset, type, r_addend and symbol of all its relocations."""
+    def relocations(self) -> Iterator[Relocations]:
+        """Give the tables of relocations of the sections that stay, in the order of those."""
         tables = (each for each in self.elf.sections if each.type in {_REL, _RELA} and each.size)
         found = [(self.places.get(each.info, _REMOVED), each.type, each.index) for each in tables]
         for place, kind, index in sorted(found):
             if place >= 0:
-                yield place, kind, list(self._entries(self.elf.sections[index]))
-
-    def _entries(self, section: Section) -> Iterator[tuple[int, int, int, Symbol]]:
-        wide, form = self.elf.form.bits == 64, ("QQ" if self.elf.form.bits == 64 else "II")
-        packing = struct.Struct(self.elf.form.order + form + (("q" if wide else "i") if section.type == _RELA else ""))
-        for offset, info, *rest in packing.iter_unpack(_records(self.bytes_of(section), packing, section)):
-            number, kind = (info >> 32, info & 0xFFFFFFFF) if wide else (info >> 8, info & 0xFF)
-            yield offset, kind, rest[0] if rest else 0, self.symbol(number)
+                yield Relocations.of(self, place, kind, self.elf.sections[index])
 
     def groups(self) -> Iterator[tuple[int, Symbol, tuple[int, ...]]]:
         """Give flags, signature and members of each section group; of relocations, that those of a place belong to it.
@@ -102,6 +98,57 @@ class Linkable:
             place = self.places.get(section.info, _REMOVED)
             return _REMOVED if place < 0 or not section.size else place + len(self.kept)
         return self.places.get(index, _REMOVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Relocations:
+    """A table of relocations: the place of the section that they are for, the type of the table, and each field of all.
+
+    Column by column, because a static library has hundreds of thousands of them.
+    """
+
+    member: Linkable
+    place: int
+    kind: int
+    offsets: array[int]
+    types_and_symbols: array[int]
+    """Each relocation's r_info."""
+    addends: array[int]
+    """Empty where the table has none."""
+
+    @classmethod
+    def of(cls, member: Linkable, place: int, kind: int, section: Section) -> Relocations:
+        """Read the table that SECTION is."""
+        form, columns = member.elf.form, 3 if kind == _RELA else 2
+        entry = struct.Struct(("Q" if form.bits == 64 else "I") * columns)
+        fields = array("Q" if form.bits == 64 else "I", _records(member.bytes_of(section), entry, section))
+        if form.little != (sys.byteorder == "little"):
+            fields.byteswap()
+        return cls(
+            member,
+            place,
+            kind,
+            fields[::columns],
+            fields[1::columns],
+            fields[2::columns] if columns == 3 else fields[:0],
+        )
+
+    def used(self) -> set[Symbol]:
+        """Give the symbols that the relocations name."""
+        return {self._read(info)[1] for info in set(self.types_and_symbols)}
+
+    def differs(self, other: Relocations) -> bool:
+        """Say whether a linker would make something else of the other table, whatever its symbols' numbers."""
+        mine = self.place, self.kind, self.offsets, self.addends
+        if mine != (other.place, other.kind, other.offsets, other.addends):
+            return True
+        pairs = set(zip(self.types_and_symbols, other.types_and_symbols, strict=True))
+        return any(self._read(was) != other._read(now) for was, now in pairs)
+
+    def _read(self, info: int) -> tuple[int, Symbol]:
+        """Give the type and the symbol of an r_info."""
+        number, kind = (info >> 32, info & 0xFFFFFFFF) if self.member.elf.form.bits == 64 else (info >> 8, info & 0xFF)
+        return kind, self.member.symbol(number)
 
 
 def _records(content: Content, packing: struct.Struct, section: Section) -> bytes:
