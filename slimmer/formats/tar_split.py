@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FILE, _SEGMENT = 1, 2
 _MAX_LINE = 64 << 20
 _BLOCK = 64 << 10
+_BATCH = 256 << 10
 _TYPE_FROM_END = 512 - 156
 """The segment before a file's content ends with its header, and the header's type is its byte 156 (POSIX ustar)."""
 _SPARSE = b"GNU.sparse"
@@ -112,13 +113,25 @@ def assemble(read_line: Callable[[int], bytes], file: Callable[[bytes, int], Blo
 
 
 def _entries(read_line: Callable[[int], bytes]) -> Iterator[dict[str, Any]]:
+    """Give the entries, many lines decoded at a time: one at a time, that is what takes longest."""
+    lines: list[bytes] = []
+    size = 0
     while line := read_line(_MAX_LINE):
         if not line.endswith(b"\n"):
             raise ValueError("it is cut short, or has a line too long to be read")
-        entry = json.loads(line)
-        if not isinstance(entry, dict) or "type" not in entry:
-            raise ValueError("it has a line that is no entry")
-        yield entry
+        lines.append(line)
+        size += len(line)
+        if size >= _BATCH:
+            yield from _decoded(lines)
+            lines, size = [], 0
+    yield from _decoded(lines)
+
+
+def _decoded(lines: list[bytes]) -> list[dict[str, Any]]:
+    entries = json.loads(b"[" + b",".join(lines) + b"]")
+    if len(entries) != len(lines) or not all(isinstance(entry, dict) and "type" in entry for entry in entries):
+        raise ValueError("it has a line that is no entry")
+    return list(entries)
 
 
 def _name(entry: dict[str, Any]) -> bytes:

@@ -56,17 +56,42 @@ def rows(data: bytes) -> Iterator[Row]:
     """Give the well-formed rows of a RECORD in order, and nothing for any other line."""
     position = 0
     while position < len(data):
-        found = _ROW.match(data, position)
-        line = _LINE.match(data, found.end() if found is not None else position)
-        stop = line.end() if line is not None else len(data)
-        if found is not None:
-            _, path = _value(found, "path")
-            hash_start, digest = _value(found, "hash")
-            size_start, size = _value(found, "size")
-            name = path.replace(b'""', b'"') if found["path"] is None else path
-            # As tar members are decoded: a name that is not UTF-8 is found all the same.
-            yield Row(position, stop, name.decode("utf-8", "surrogateescape"), digest, hash_start, size, size_start)
-        position = stop
+        row, position = _row(data, position)
+        if row is not None:
+            yield row
+
+
+def _row(data: bytes, position: int) -> tuple[Row | None, int]:
+    """Give the row that stands at POSITION, None where that is not one, and where the next one starts."""
+    found = _ROW.match(data, position)
+    line = _LINE.match(data, found.end() if found is not None else position)
+    stop = line.end() if line is not None else len(data)
+    if found is None:
+        return None, stop
+    _, path = _value(found, "path")
+    hash_start, digest = _value(found, "hash")
+    size_start, size = _value(found, "size")
+    name = path.replace(b'""', b'"') if found["path"] is None else path
+    # As tar members are decoded: a name that is not UTF-8 is found all the same.
+    return Row(position, stop, name.decode("utf-8", "surrogateescape"), digest, hash_start, size, size_start), stop
+
+
+def _rows_of(data: bytes, names: Collection[bytes]) -> Iterator[Row]:
+    """Give the rows of files with these last names, without taking all others apart: those are nearly all there are."""
+    if b'"' in data:  # a quoted field may hold what ends a line or a field elsewhere
+        yield from (row for row in rows(data) if _last(row.path.encode("utf-8", "surrogateescape")) in names)
+        return
+    position = 0
+    for line in data.splitlines(keepends=True):
+        if _last(line.partition(b",")[0]) in names:
+            row, _ = _row(data, position)
+            if row is not None:
+                yield row
+        position += len(line)
+
+
+def _last(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
 
 
 def _value(found: re.Match[bytes], name: str) -> tuple[int, bytes]:
@@ -122,6 +147,8 @@ def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[st
     if not changed and not gone.names:
         return
     known = dict(changed)
+    names_of = _last_names(before)
+    named = {name.encode("utf-8", "surrogateescape") for name in gone.names}.union(*map(names_of, known))
     locate = locator(before)
     digests = Digests()
     for names, inode in _records(before):
@@ -129,7 +156,7 @@ def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[st
         records = [name for name in names if name.endswith(_SUFFIX) and name not in removed]
         if not records:
             continue
-        result = _amended(before, inode, records, known, gone, locate, digests)
+        result = _amended(before, inode, records, known, gone, named, locate, digests)
         if result is None:
             continue
         new, count, problems = result
@@ -142,11 +169,25 @@ def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[st
             yield Keep(first, f"{problems[0]}{more}")
         if count:
             known |= dict.fromkeys(names, new)
+            named = named.union(*map(names_of, names))
             yield Replace(
                 first,
                 new,
                 f"row{'s' if count > 1 else ''} of {count} changed or removed file{'s' if count > 1 else ''}",
             )
+
+
+def _last_names(rootfs: Rootfs) -> Callable[[str], set[bytes]]:
+    """Give a function that says by which last names a path may be meant: its own, and those of symlinks to it."""
+    links: dict[str, set[bytes]] = {}
+    for path, inode in rootfs.entries():
+        if inode.kind is Kind.SYMLINK and (leads_to := rootfs.resolve(path)) is not None:
+            links.setdefault(leads_to, set()).add(_last(path.encode("utf-8", "surrogateescape")))
+
+    def names(path: str) -> set[bytes]:
+        return {_last(path.encode("utf-8", "surrogateescape"))} | links.get(path, set())
+
+    return names
 
 
 class _Gone:
@@ -193,6 +234,7 @@ def _amended(
     records: list[str],
     changed: Mapping[str, Content],
     gone: _Gone,
+    named: Collection[bytes],
     locate: Callable[[str], str | None],
     digests: Digests,
 ) -> tuple[Content, int, list[str]] | None:
@@ -203,7 +245,7 @@ def _amended(
     edits: list[Edit] = []
     problems: list[str] = []
     count = 0
-    for row in rows(content.read_at(0, content.size)):
+    for row in _rows_of(content.read_at(0, content.size), named):
         if any(row_path(record, row) in gone for record in records):
             edits.append(Edit(row.start, row.stop - row.start, Bytes(b""), 0))
             count += 1
