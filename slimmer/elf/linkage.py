@@ -143,7 +143,13 @@ def _read(content: Content) -> Read:
         return ElfError(str(error))  # without the traceback, which would hold what was read
 
 
-_TEXTS = (".py", ".pyc", ".pyi", ".h", ".hpp", ".cuh", ".inc", ".txt", ".md", ".json", ".html", ".js", ".css", ".gz")
+_TEXTS = tuple(
+    f".{suffix}"
+    for suffix in (
+        "py pyc pyi pyx pxd pxi tp typed c cc cpp cu cuh f f90 h hpp inc tcc in pl pm ph pod cmake js css html rst txt md "
+        "json csv gz deb whl crt mo mat npy npz sav png md5sums list triggers shlibs symbols conffiles"
+    ).split()
+)
 """Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
 
 
