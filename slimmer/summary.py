@@ -152,10 +152,14 @@ def _checks(report: Report) -> Iterator[str]:
         yield f"  {label}NOT VERIFIED: --no-verify was given, and no container of this image was run"
     elif report.dry_run:
         return
-    # A command's name may be as long as its line; it pushes what follows aside, not that of all other checks.
+    # A command's name may be as long as its line; what follows stands below it then.
     width = max([len(check.name) for check in report.checks if len(check.name) <= _MAX_NAME], default=0)
     for check in report.checks:
-        head = f"  {label}{check.name:<{width}}  {check.verdict.status:<7}  {duration(check.seconds):>6}  "
+        name = printable(check.name)
+        if len(name) > width:
+            yield from wrapped(f"  {label}", name)
+            name, label = "", " " * len(label)
+        head = f"  {label}{name:<{width}}  {check.verdict.status:<7}  {duration(check.seconds):>6}  "
         yield from wrapped(head, printable(check.verdict.reason))
         label = " " * len(label)
     yield ""

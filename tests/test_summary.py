@@ -78,6 +78,20 @@ def test_a_long_name_takes_a_line_of_its_own() -> None:
     assert f"\n{reference}\n  -> (dry run: nothing was written)\n  (linux/amd64)\n" in text
 
 
+def test_a_long_name_of_a_check_leaves_room_for_what_it_found() -> None:
+    """A command's name pushed its result to the right edge, one word a line."""
+    checks = (
+        Examined("files", Verdict("passed", "…", "…", "1,000 paths are as planned"), 2.0),
+        Examined(
+            "command: a transformer's forward pass", Verdict("passed", "…", "…", "exit status 0, the same output"), 43.0
+        ),
+    )
+    text = render(report(checks=checks, dry_run=False))
+
+    assert "          command: a transformer's forward pass\n" in text
+    assert "                 passed     43 s  exit status 0, the same output\n" in text
+
+
 def test_control_characters_never_reach_the_terminal() -> None:
     """An image may hold a file whose name clears the screen."""
     text = render(report(), every_change=True)

@@ -143,12 +143,11 @@ def _read(content: Content) -> Read:
         return ElfError(str(error))  # without the traceback, which would hold what was read
 
 
-_TEXTS = tuple(
-    f".{suffix}"
-    for suffix in (
-        "py pyc pyi pyx pxd pxi tp typed c cc cpp cu cuh f f90 h hpp inc tcc in pl pm ph pod cmake js css html rst txt md "
-        "json csv gz deb whl crt mo mat npy npz sav png md5sums list triggers shlibs symbols conffiles"
-    ).split()
+_TEXTS = (
+    *(".py", ".pyc", ".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".typed", ".pl", ".pm", ".ph", ".pod", ".js", ".cmake"),
+    *(".c", ".cc", ".cpp", ".cu", ".cuh", ".f", ".f90", ".h", ".hpp", ".inc", ".in", ".tcc", ".html", ".css", ".csv"),
+    *(".rst", ".txt", ".md", ".json", ".mo", ".png", ".npy", ".npz", ".mat", ".sav", ".gz", ".deb", ".whl", ".crt"),
+    *(".md5sums", ".list", ".triggers", ".shlibs", ".symbols", ".conffiles"),
 )
 """Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
 

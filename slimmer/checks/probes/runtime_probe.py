@@ -9,7 +9,7 @@ about = {
     "cuda": str(torch.version.cuda),
     "hip": str(getattr(torch.version, "hip", None)),
     "cudnn": str(torch.backends.cudnn.version()),
-    "architectures": " ".join(torch.cuda.get_arch_list()),
+    "architectures": " ".join(torch.cuda.get_arch_list()) or "none",  # as on a machine without a GPU
     "devices": ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())) or "none",
 }
 print("slimmer-probe: " + json.dumps({"about": about, "cases": {}}), flush=True)
