@@ -1,25 +1,32 @@
 """Find the changes that make a check fail, put the originals back, and see that it passes then.
 
 What failed to load names its culprit, or what it says does. Else all changes are searched for a smallest set that must
-be put back: halves are put back and the failing checks made again (Junker's QuickXplain, AAAI 2004). Each step is an
-image of its own, so there are only so many; what is known to help by then is put back, even if less would do.
+be put back: halves are put back and the check that failed soonest is made again (Junker's QuickXplain, AAAI 2004).
+There are only so many attempts, and so much time for them; what is known to help by then is put back, even if less
+would do. Whether the other checks pass as well then, the verification of the whole image shows; if not, another round
+begins.
 """
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from slimmer.checks import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from slimmer.checks import Examined
     from slimmer.plan import Change, Plan
 
-_MAX_ROUNDS = 3
-_MAX_TRIES = 24
+_MAX_ROUNDS = 5
+_MAX_ATTEMPTS = 24
+_MAX_SECONDS = 600
+_MAX_TOLD = 5
 
 
 class Made(Protocol):
@@ -33,14 +40,27 @@ class Made(Protocol):
 _Made = TypeVar("_Made", bound=Made)
 
 
+class Attempts(Protocol):
+    """Images like one that was made, with some changes more put back; they are gone when the search is over."""
+
+    def passes(self, paths: frozenset[str], check: str) -> bool:
+        """Say whether a check passes in the image with PATHS put back as well."""
+
+    def passes_in_original(self, check: str) -> bool:
+        """Say whether a check passes when the original is compared with itself."""
+
+
 class Lab(Protocol[_Made]):
     """Who makes images and examines them."""
 
     def make(self, restored: Mapping[str, str]) -> _Made:
         """Make an image in which the paths of RESTORED are as they were, each for its reason."""
 
-    def examine(self, made: _Made, only: Collection[str] | None = None) -> tuple[Examined, ...]:
-        """Make the checks, or ONLY those of these names."""
+    def examine(self, made: _Made) -> tuple[Examined, ...]:
+        """Make all checks."""
+
+    def attempts(self, made: _Made) -> AbstractContextManager[Attempts]:
+        """Give the attempts on an image."""
 
     def drop(self, made: _Made) -> None:
         """Forget an image."""
@@ -58,26 +78,51 @@ class Healed(Generic[_Made]):
     restored: dict[str, str] = field(default_factory=dict)
 
 
-def healed(lab: Lab[_Made], made: _Made) -> Healed[_Made]:
+def healed(lab: Lab[_Made], made: _Made, now: Callable[[], float] = time.monotonic) -> Healed[_Made]:
     """Examine an image; while a check fails in it only, put back what made it fail, if that is found.
 
-    Whether all checks passed in the end is for the caller to see.
+    No attempt begins after ten minutes of searching, by NOW in seconds. Whether all checks passed in the end is for the
+    caller to see.
     """
     outcome = Healed(made, lab.examine(made))
+    clock = _Clock(now)
     for _ in range(_MAX_ROUNDS):
         failed = failures(outcome.examined)
-        if not failed or any(one.verdict.in_original for one in failed):
+        if not failed or any(one.verdict.blames_no_change for one in failed):
             break
         lab.tell(f"check {failed[0].name} failed: {failed[0].verdict.reason}")
-        found = _culprits(lab, outcome, failed)
+        with clock.running():
+            found = _culprits(lab, outcome, failed, clock)
         if not found:
             break
-        lab.tell(f"putting back {', '.join('/' + path for path in found)}")
+        lab.tell(f"putting back {_listed(found)}")
         restored = {**outcome.restored, **dict.fromkeys(found, _reason(failed))}
         lab.drop(outcome.made)
         again = lab.make(restored)
         outcome = Healed(again, lab.examine(again), restored)
     return outcome
+
+
+class _Clock:
+    """How long was searched, over all rounds: making and verifying whole images is not searching."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._before = 0.0
+        self._since: float | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._since = self._now()
+        try:
+            yield
+        finally:
+            self._before = self.seconds
+            self._since = None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (self._now() - self._since if self._since is not None else 0)
 
 
 def failures(examined: Sequence[Examined]) -> list[Examined]:
@@ -89,16 +134,25 @@ def _reason(failed: Sequence[Examined]) -> str:
     return f"check {failed[0].name} failed without it: {failed[0].verdict.reason}"
 
 
-def _culprits(lab: Lab[_Made], outcome: Healed[_Made], failed: Sequence[Examined]) -> list[str]:
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_TOLD} more" if len(paths) > _MAX_TOLD else ""
+    return ", ".join("/" + path for path in paths[:_MAX_TOLD]) + more
+
+
+def _culprits(lab: Lab[_Made], outcome: Healed[_Made], failed: Sequence[Examined], clock: _Clock) -> list[str]:
     """Give the paths to put back so that what failed passes; none when no change is to blame, or none was found."""
-    search = _Search(lab, outcome, failed)
     changes = [change for change in outcome.made.plan.changes if change.files or change.action != "replace"]
     everything = list(dict.fromkeys(change.path for change in changes))
-    named = [change.path for change in changes if _is_named(change, outcome.made.plan, failed)]
-    for candidates in (list(dict.fromkeys(named)), everything):
-        if candidates and search.passes(candidates):
-            return search.smallest(candidates)
-    return []
+    named = list(dict.fromkeys(change.path for change in changes if _is_named(change, outcome.made.plan, failed)))
+    check = min(failed, key=lambda one: one.seconds).name
+    with lab.attempts(outcome.made) as attempts:
+        search = _Search(lab.tell, attempts, check, everything, clock)
+        if named and search.passes(named):
+            return search.smallest(named)
+        # Some programs never do the same twice.
+        if not everything or not attempts.passes_in_original(check):
+            return []
+        return search.smallest(everything)
 
 
 def _is_named(change: Change, plan: Plan, failed: Sequence[Examined]) -> bool:
@@ -110,28 +164,32 @@ def _is_named(change: Change, plan: Plan, failed: Sequence[Examined]) -> bool:
     return bool(names & culprits) or any(name.rpartition("/")[2] in said for name in names)
 
 
-class _Search(Generic[_Made]):
-    """A search for the changes that make the checks FAILED fail."""
+class _Search:
+    """A search for the changes that make a check fail; with EVERYTHING put back it passes, as in the original."""
 
-    def __init__(self, lab: Lab[_Made], outcome: Healed[_Made], failed: Sequence[Examined]) -> None:
-        self._lab = lab
-        self._outcome = outcome
-        self._checks = {one.name for one in failed}
-        self._reason = _reason(failed)
-        self._known: dict[frozenset[str], bool] = {}
+    def __init__(
+        self, tell: Callable[[str], None], attempts: Attempts, check: str, everything: Sequence[str], clock: _Clock
+    ) -> None:
+        self._tell = tell
+        self._attempts = attempts
+        self._check = check
+        self._count = len(everything)
+        self._clock = clock
+        self._tried = 0
+        self._known = {frozenset(everything): True}
 
     def passes(self, paths: Sequence[str]) -> bool:
-        """Make an image in which PATHS are put back as well, and say whether the checks pass in it."""
+        """Say whether the check passes with PATHS put back as well; not when there is no attempt left, nor time."""
         key = frozenset(paths)
         if key not in self._known:
-            if len(self._known) >= _MAX_TRIES:
+            if self._tried >= _MAX_ATTEMPTS or self._clock.seconds >= _MAX_SECONDS:
                 return False
-            self._lab.tell(f"trying with {len(key)} of the changes put back")
-            made = self._lab.make({**self._outcome.restored, **dict.fromkeys(paths, self._reason)})
-            try:
-                self._known[key] = not failures(self._lab.examine(made, self._checks))
-            finally:
-                self._lab.drop(made)
+            self._tried += 1
+            self._tell(
+                f"trying with {len(key)} of {self._count} changes put back: attempt {self._tried} of at most "
+                f"{_MAX_ATTEMPTS}, {self._clock.seconds:.0f} s of at most {_MAX_SECONDS} s are over"
+            )
+            self._known[key] = self._attempts.passes(key, self._check)
         return self._known[key]
 
     def smallest(self, candidates: Sequence[str]) -> list[str]:

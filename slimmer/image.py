@@ -151,6 +151,15 @@ class Config:
             text = rawjson.replace(text, ("config", "Labels", name), value)
         return Config(text.encode("utf-8"))
 
+    def with_layer(self, diff_id: Digest, created_by: str) -> Config:
+        """Give this configuration with one layer more, CREATED_BY whatever made it. Every other byte stays."""
+        text = self.raw.decode("utf-8")
+        history = rawjson.value_of(text, "history") or "null"
+        lines = rawjson.elements("[]" if history == "null" else history)
+        text = rawjson.replace(text, ("rootfs", "diff_ids"), [*self.diff_ids, diff_id])
+        own = rawjson.encode({"created_by": created_by})
+        return Config(rawjson.splice(text, ("history",), f"[{','.join([*lines, own])}]").encode("utf-8"))
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slimmer.attempts import Attempts
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from slimmer.checks import Examined
     from slimmer.plan import Plan
@@ -52,10 +55,15 @@ class Laboratory:
         """Make an image in which the paths of RESTORED are as they were, each for its reason."""
         return self.build(*self.proposed(restored))
 
-    def examine(self, made: Made, only: Collection[str] | None = None) -> tuple[Examined, ...]:
-        """Make the checks, or ONLY those of these names."""
+    def examine(self, made: Made) -> tuple[Examined, ...]:
+        """Make all checks."""
+        slimmed = made.trial.subject(made.plan.result)
+        return self.trials.examine(self.trials.original(self.found), slimmed, made.plan, self.wanted)
+
+    def attempts(self, made: Made) -> AbstractContextManager[Attempts]:
+        """Give the attempts to find what makes checks fail in an image."""
         original = self.trials.original(self.found)
-        return self.trials.examine(original, made.trial, made.plan, self.wanted, only)
+        return Attempts.of(self.trials, original, self.wanted, made.plan, made.trial)
 
     def drop(self, made: Made) -> None:
         """Take an image out of the engine."""

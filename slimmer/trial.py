@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer import checks
-from slimmer.checks import Stored, Subject
+from slimmer.checks import FAILED, Pair, Stored, Subject
 from slimmer.checks.command import CommandCheck
-from slimmer.containers import Containers, remove_left
+from slimmer.containers import Containers, Recalling, remove_left
 from slimmer.errors import SlimmerError
 from slimmer.formats import overlay2
 from slimmer.reference import Tag
 from slimmer.runs import Run
 from slimmer.transports import Writable, docker_daemon
+from slimmer.transports.loading import load, load_over
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from slimmer.checks import Examined
     from slimmer.checks.command import CommandSpec
     from slimmer.engine import Engine
     from slimmer.plan import Plan
     from slimmer.reading import Opened
+    from slimmer.rootfs import Rootfs
     from slimmer.session import Session
     from slimmer.transports import Loaded
 
@@ -41,6 +43,10 @@ class Trial:
 
     loaded: Loaded
     tag: Tag
+
+    def subject(self, rootfs: Rootfs) -> Subject:
+        """Give it for an examination; ROOTFS is what is in it."""
+        return Subject(self.loaded.id, rootfs, self.loaded.config, self.loaded.inspected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Trials:
         self._numbers = itertools.count(1)
         self._tags: list[Tag] = []
         self._original: Subject | None = None
+        self._containers: Containers | None = None
 
     @classmethod
     @contextmanager
@@ -73,17 +80,22 @@ class Trials:
         try:
             yield trials
         finally:
-            for tag in list(trials._tags):
+            for tag in reversed(list(trials._tags)):  # an image before one that it lies upon
                 trials._drop(tag)
 
-    def load(self, image: Writable, role: str) -> Trial:
-        """Put an image into the engine; ROLE is what it is to this run, and part of its name."""
+    def load(self, image: Writable, role: str, below: Trial | None = None) -> Trial:
+        """Put an image into the engine; ROLE is what it is to this run, and part of its name.
+
+        With BELOW the layers of IMAGE lie over those of that trial.
+        """
         if not self._tags:
             for name in remove_left_behind(self.session.engine):
                 self.session.progress.note(f"removed {name}, which a run that was killed left in the engine")
         tag = Tag(REPOSITORY, f"{self._run}-{next(self._numbers)}-{role}")
         self._tags.append(tag)
-        return Trial(docker_daemon.load(image, tag, self.session), tag)
+        if below is None:
+            return Trial(load(image, tag, self.session), tag)
+        return Trial(load_over(below.loaded, image, tag, self.session), tag)
 
     def drop(self, trial: Trial) -> None:
         """Take a trial's name away; nobody needs the image any more."""
@@ -120,16 +132,31 @@ class Trials:
         loaded = self.load(writable, "original").loaded
         return Subject(loaded.id, found.rootfs, config, loaded.inspected)
 
-    def examine(
-        self, original: Subject, trial: Trial, plan: Plan, wanted: Wanted, only: Collection[str] | None = None
-    ) -> tuple[Examined, ...]:
-        """Give what every check found, each command in a container of its own; ONLY names all checks to make."""
-        loaded = trial.loaded
-        slimmed = Subject(loaded.id, plan.result, loaded.config, loaded.inspected)
-        containers = Containers(self.session.engine, self._run)
-        pair = checks.Pair(original, slimmed, plan, containers, lambda: self._stored(slimmed), wanted.http_path)
-        more = [CommandCheck(spec) for spec in wanted.commands]
-        return checks.examine(pair, self.session.progress, more, only)
+    def examine(self, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted) -> tuple[Examined, ...]:
+        """Give what every check found, each command in a container of its own."""
+        self._containers = Recalling(self.session.engine, self._run, original.id)
+        pair, more = self._pair(original, slimmed, plan, wanted, self._containers)
+        return checks.examine(pair, self.session.progress, more)
+
+    def passes(
+        self, check: str, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted, *, recalls: bool
+    ) -> bool:
+        """Say whether the check of this name passes.
+
+        With RECALLS a command is run in the slimmed image only, where the last examination of all ran it in the
+        original.
+        """
+        recalling = self._containers if recalls else None
+        containers = recalling or Containers(self.session.engine, self._run)
+        pair, more = self._pair(original, slimmed, plan, wanted, containers)
+        found = checks.examine(pair, self.session.progress, more, check)
+        return all(one.verdict.status != FAILED for one in found)
+
+    def _pair(
+        self, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted, containers: Containers
+    ) -> tuple[Pair, list[CommandCheck]]:
+        pair = Pair(original, slimmed, plan, containers, lambda: self._stored(slimmed), wanted.http_path)
+        return pair, [CommandCheck(spec) for spec in wanted.commands]
 
     def _stored(self, subject: Subject) -> Stored:
         """Give an image as the engine has it now, and the directory of its one layer where it is within reach."""

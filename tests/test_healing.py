@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from slimmer.plan import Change, Plan
 from slimmer.rootfs import Rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Iterator, Mapping
 
 PATHS = [f"usr/lib/lib{number}.so" for number in range(16)]
 
@@ -33,7 +35,13 @@ class Sets:
 
     culprits: frozenset[str]
     says: str = ""
+    in_original: bool = True
+    blames_no_change: bool = False
+    seconds: float = 0.0
+    """How long an attempt takes."""
     made: int = 0
+    tried: int = 0
+    now: float = 0.0
     alive: list[Made] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -45,12 +53,18 @@ class Sets:
         self.alive.append(made)
         return made
 
-    def examine(self, made: Made, only: Collection[str] | None = None) -> tuple[Examined, ...]:
+    def examine(self, made: Made) -> tuple[Examined, ...]:
         """Make one check that fails and one that does not."""
         fails = not self.culprits <= made.restored
-        found = Examined("loads", Verdict(FAILED if fails else PASSED, reason=self.says if fails else ""), 0.0)
-        other = Examined("config", Verdict(PASSED), 0.0)
-        return tuple(one for one in (found, other) if only is None or one.name in only)
+        said = Verdict(FAILED, reason=self.says, blames_no_change=self.blames_no_change)
+        return Examined("loads", said if fails else Verdict(PASSED), 0.0), Examined("config", Verdict(PASSED), 0.0)
+
+    @contextmanager
+    def attempts(self, made: Made) -> Iterator[On]:
+        """Give attempts on an image that is there all the while."""
+        assert made in self.alive
+        yield On(self, made)
+        assert made in self.alive
 
     def drop(self, made: Made) -> None:
         """Forget an image."""
@@ -59,6 +73,26 @@ class Sets:
     def tell(self, sentence: str) -> None:
         """Hear what is done."""
         self.said.append(sentence)
+
+
+@dataclass
+class On:
+    """Attempts on an image."""
+
+    lab: Sets
+    made: Made
+
+    def passes(self, paths: frozenset[str], check: str) -> bool:
+        """Try with more put back."""
+        assert check == "loads"
+        self.lab.tried += 1
+        self.lab.now += self.lab.seconds
+        return self.lab.culprits <= self.made.restored | paths
+
+    def passes_in_original(self, check: str) -> bool:
+        """Compare the original with itself."""
+        assert check == "loads"
+        return self.lab.in_original
 
 
 @given(st.sets(st.sampled_from(PATHS), max_size=3))
@@ -74,29 +108,40 @@ def test_exactly_the_culprits_are_put_back(culprits: set[str]) -> None:
     assert lab.alive == [outcome.made]
 
 
-def test_a_culprit_that_is_named_takes_two_images() -> None:
-    """What a check says names a file; that is tried first, and verified."""
+def test_a_culprit_that_is_named_takes_one_attempt() -> None:
+    """What a check says names a file; that is tried first, and the second image that is made has it."""
     lab = Sets(frozenset({PATHS[7]}), says="lib7.so: ELF load command not page-aligned")
 
     outcome = healed(lab, lab.make({}))
 
     assert outcome.restored == {PATHS[7]: "check loads failed without it: lib7.so: ELF load command not page-aligned"}
-    assert lab.made == 3
+    assert (lab.made, lab.tried) == (2, 1)
 
 
-def test_what_no_change_explains_is_left_as_it_is() -> None:
-    """All changes are put back once; as that does not help, nothing is."""
-    lab = Sets(frozenset({"somewhere/else"}))
+def test_whole_images_are_made_for_the_result_only() -> None:
+    """However long the search is, one image is made to begin with and one that is verified."""
+    lab = Sets(frozenset({PATHS[3], PATHS[12]}))
+
+    healed(lab, lab.make({}))
+
+    assert lab.made == 2
+    assert 4 <= lab.tried <= 16
+
+
+@pytest.mark.parametrize("why", ["in_original", "blames_no_change"])
+def test_what_no_change_explains_is_left_as_it_is(why: str) -> None:
+    """A check that fails where the original is compared with itself, or that is about no change: nothing is tried."""
+    lab = Sets(frozenset({PATHS[0]}), in_original=why != "in_original", blames_no_change=why == "blames_no_change")
 
     outcome = healed(lab, lab.make({}))
 
     assert outcome.restored == {}
     assert len(failures(outcome.examined)) == 1
-    assert lab.made == 2
+    assert (lab.made, lab.tried) == (1, 0)
     assert lab.alive == [outcome.made]
 
 
-def test_a_search_ends_when_there_were_too_many_tries() -> None:
+def test_a_search_ends_when_there_were_too_many_attempts() -> None:
     """With every other change to blame, what is known to help is put back, though less would do."""
     culprits = frozenset(PATHS[::2])
     lab = Sets(culprits)
@@ -105,4 +150,18 @@ def test_a_search_ends_when_there_were_too_many_tries() -> None:
 
     assert culprits <= outcome.restored.keys()
     assert failures(outcome.examined) == []
-    assert lab.made <= 26
+    assert lab.tried <= 24
+    assert lab.made == 2
+
+
+def test_a_search_ends_after_ten_minutes() -> None:
+    """No attempt begins later, and the person reads how far it is; what is known to help by then is put back."""
+    lab = Sets(frozenset({PATHS[6]}), seconds=250.0)
+
+    outcome = healed(lab, lab.make({}), lambda: lab.now)
+
+    assert lab.tried == 3
+    assert PATHS[6] in outcome.restored
+    assert failures(outcome.examined) == []
+    tries = [sentence for sentence in lab.said if sentence.startswith("trying")]
+    assert tries[2].endswith("attempt 3 of at most 24, 500 s of at most 600 s are over")

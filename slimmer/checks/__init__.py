@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from slimmer.containers import Completed, Containers
@@ -40,8 +40,8 @@ class Verdict:
     computed: int = 0
     culprits: tuple[str, ...] = ()
     """Paths of the files that the check found to be what fails; they, or what they need, may be at fault."""
-    in_original: bool = False
-    """Whether it fails in the original as well, so that no change can be what made it fail."""
+    blames_no_change: bool = False
+    """Whether no change can be what made it fail: it fails in the original as well, or is not about what files do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ class Check(Protocol):
 
 
 def examine(
-    pair: Pair, progress: Progress, more: Sequence[Check] = (), only: Collection[str] | None = None
+    pair: Pair, progress: Progress, more: Sequence[Check] = (), only: str | None = None
 ) -> tuple[Examined, ...]:
-    """Make every check, and MORE that the person asked for, and give what each found; ONLY names all to make."""
-    found = [check for check in (*discover(), *more) if only is None or check.name in only]
+    """Make every check, and MORE that the person asked for, and give what each found; ONLY names the one to make."""
+    found = [check for check in (*discover(), *more) if only is None or check.name == only]
     examined: list[Examined] = []
     with progress.stage("verifying", len(found), "check") as stage:
         for check in found:

@@ -37,12 +37,12 @@ class AbsentCheck:
         found = [line.partition(": ")[2] for line in lines if line.startswith("slimmer-found: ")]
         if "slimmer-looked" not in lines:
             reason = f"the shell did not look for {', '.join(gone)}"
-            return Verdict(FAILED, "", done.stderr.strip(), reason, in_original=True)
+            return Verdict(FAILED, "", done.stderr.strip(), reason, blames_no_change=True)
         if found:
             where = next(line for line in lines if line.startswith("/"))
             reason = f"{', '.join(found)} can still be run, as {where}"
             # Putting the tools back would make this check pass, which is not what anybody wants.
-            return Verdict(FAILED, "found", f"found {where}", reason, in_original=True)
+            return Verdict(FAILED, "found", f"found {where}", reason, blames_no_change=True)
         return Verdict(PASSED, f"has {' '.join(gone)}", "has none of them", f"not found: {' '.join(gone)}")
 
 

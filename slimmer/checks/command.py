@@ -92,17 +92,17 @@ class CommandCheck:
             shell = program(pair.original.rootfs, pair.original.config, "sh")
             if shell is None:
                 reason = "the image has no sh to run it; write the command as a list of words, in a configuration file"
-                return Verdict(FAILED, reason=reason, in_original=True)
+                return Verdict(FAILED, reason=reason, blames_no_change=True)
             words = [f"/{shell}", "-c", *words]
         elif program(pair.original.rootfs, pair.original.config, words[0]) is None:
-            return Verdict(FAILED, reason=f"the image has no {words[0]}", in_original=True)
+            return Verdict(FAILED, reason=f"the image has no {words[0]}", blames_no_change=True)
         original, read_only = self._in_original(pair, words)
         slimmed = self._run(pair, pair.slimmed, words, read_only=read_only)
         shown = _shown(original), _shown(slimmed)
         if (wrong := self._wrong(original, slimmed)) is not None:
             is_new = self._wrong(original, original) is None and original.status is not None
             before = "" if is_new else "; so it is in the original"
-            return Verdict(FAILED, *shown, f"{wrong}{before}", in_original=not is_new)
+            return Verdict(FAILED, *shown, f"{wrong}{before}", blames_no_change=not is_new)
         ended = f"exit status {slimmed.status}" + (", the same output" if spec.compare == "output" else "")
         return Verdict(PASSED, *shown, ended, 1)
 

@@ -46,6 +46,7 @@ class ConfigCheck:
                 json.dumps(_at(original, first)),
                 json.dumps(_at(slimmed, first)),
                 f"differs in {', '.join(differing)}",
+                blames_no_change=True,
             )
         return Verdict(PASSED, f"{count} keys", f"{count} keys", f"{count} keys are the same")
 

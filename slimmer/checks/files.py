@@ -38,7 +38,8 @@ class FilesCheck:
         planned = pair.plan.result
         count = f"{len(planned):,} paths"
         if len(stored.image.layers) != 1:
-            return Verdict(FAILED, count, reason=f"the engine has {len(stored.image.layers)} layers where one was sent")
+            reason = f"the engine has {len(stored.image.layers)} layers where one was sent"
+            return Verdict(FAILED, count, reason=reason, blames_no_change=True)
         layer = stored.image.layers[0]
         back = flatten([(layer.diff_id, read_layer(layer.content, layer.diff_id))])
         wrong = next(_differences(planned, back), None) or _changed_content(pair, back)
@@ -49,7 +50,7 @@ class FilesCheck:
             where = "in its tar and on the engine's disk"
             wrong = next(on_disk(stored.directory, planned), None)
         if wrong is not None:
-            return Verdict(FAILED, count, f"{len(back):,} paths", wrong)
+            return Verdict(FAILED, count, f"{len(back):,} paths", wrong, blames_no_change=True)
         return Verdict(PASSED, count, f"{len(back):,} paths", f"{count} are as planned, {where}")
 
 

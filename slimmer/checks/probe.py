@@ -76,7 +76,7 @@ def _compare_one(pair: Pair, interpreter: Interpreter, source: str) -> Verdict:
             FAILED,
             original.trouble,
             reason=f"the original gave {original.trouble}: there is nothing to compare",
-            in_original=True,
+            blames_no_change=True,
         )
     if original.said is None:
         return Verdict(SKIPPED, original.trouble, reason=f"it does not work in the original either: {original.trouble}")

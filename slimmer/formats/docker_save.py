@@ -81,23 +81,29 @@ class Archive:
     """The archive of one image, as a stream that is made while it is read.
 
     The layers come first, since the configuration of a new image names their digests; engines take the members in any
-    order. `config` is the configuration, once the stream has ended.
+    order. Once the stream has ended, `config` is the configuration, and `written` has the diff_id and the length in
+    bytes of each layer.
     """
 
     def __init__(
         self, layers: Iterable[tuple[int, Iterator[bytes]]], configure: Callable[[tuple[Digest, ...]], Config],
-        repo_tag: str | None,
+        repo_tag: str | None, below: int = 0,
     ) -> None:  # fmt: skip
-        """Take each layer as its length and its plain bytes, and what makes the configuration of their diff_ids."""
+        """Take each layer as its length and its plain bytes, and what makes the configuration of their diff_ids.
+
+        So many layers BELOW them are left out of the archive: an engine with a graph driver that has them finds them by
+        what the configuration says.
+        """
         self._layers = layers
         self._configure = configure
+        self._below = below
         self.repo_tag = repo_tag
         self.config: Config | None = None
+        self.written: list[tuple[Digest, int]] = []
 
     def chunks(self) -> Iterator[bytes]:
         """Give the archive piece by piece; raise SlimmerError when a layer has another length than was said."""
-        diff_ids: list[Digest] = []
-        paths: list[str] = []
+        paths = [f"{number}/layer.tar" for number in range(self._below)]
         for size, chunks in self._layers:
             paths.append(f"{len(paths)}/layer.tar")
             yield member(paths[-1], size)
@@ -108,8 +114,8 @@ class Archive:
                     f"the layer came to {hashed.size} bytes where {size} were planned; please report this"
                 )
             yield padding(size)
-            diff_ids.append(hashed.digest)
-        self.config = self._configure(tuple(diff_ids))
+            self.written.append((hashed.digest, size))
+        self.config = self._configure(tuple(diff_id for diff_id, _ in self.written))
         yield from described_as(self.config, paths, self.repo_tag)
 
 

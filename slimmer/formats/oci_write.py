@@ -45,21 +45,23 @@ class Written:
 
     config: Config
     descriptor: Descriptor
+    layers: tuple[Descriptor, ...]
+    """Its layers, oldest first, as the manifest describes them."""
     compressed_size: int | None
     """Bytes of its layers' blobs; None where they are not compressed."""
 
 
 def write_image(
     writer: Writer, layers: Iterable[tuple[int, Iterator[bytes]]], configure: Callable[[tuple[Digest, ...]], Config],
-    compression: Compression,
+    compression: Compression, below: tuple[Descriptor, ...] = (),
 ) -> Written:  # fmt: skip
     """Write the blobs of an image of LAYERS, each its length and its uncompressed bytes.
 
-    CONFIGURE makes the configuration of their diff_ids. Raises SlimmerError when a layer has not the length that it was
-    given with.
+    BELOW are older layers that whoever reads this has: they are described, and not written. CONFIGURE makes the
+    configuration of the diff_ids of LAYERS. Raises SlimmerError when a layer has not the length that it was given with.
     """
     diff_ids: list[Digest] = []
-    described: list[Descriptor] = []
+    described: list[Descriptor] = [*below]
     for size, chunks in layers:
         hashed = Hashed(chunks)
         blob = writer.blob(compressed(hashed, compression))
@@ -79,7 +81,12 @@ def write_image(
     said = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
     descriptor["platform"] = {key: value for key, value in said.items() if value}
     packed = sum(layer["size"] for layer in described)
-    return Written(config, descriptor, None if compression is Compression.NONE else packed)
+    return Written(config, descriptor, tuple(described), None if compression is Compression.NONE else packed)
+
+
+def plain_layer(diff_id: Digest, size: int) -> Descriptor:
+    """Give the descriptor of a layer that is not compressed, SIZE bytes long."""
+    return _descriptor(_LAYER_TYPE, (diff_id, size))
 
 
 def named(descriptor: Descriptor, tag: str, name: str | None) -> Descriptor:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from slimmer.formats.compression import Compression
+    from slimmer.formats.oci_write import Descriptor
     from slimmer.image import Config, Digest, Image
     from slimmer.session import Session
 
@@ -55,6 +56,8 @@ class Loaded:
     inspected: dict[str, Any]
     compressed_size: int | None = None
     """Bytes of its layers as they were packed for the engine; None where they were sent plain."""
+    layers: tuple[Descriptor, ...] = ()
+    """Its layers, oldest first, as they were sent, by which the engine finds them again."""
 
     @property
     def id(self) -> str:

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slimmer import interrupts
-from slimmer.ahead import ahead
 from slimmer.errors import DestinationError, SourceError, UsageError
 from slimmer.formats import docker_save, overlay2
-from slimmer.formats.compression import Compression
-from slimmer.formats.oci_write import ArchiveWriter, named, write_image
 from slimmer.formats.overlay2 import NotInPlace
-from slimmer.formats.spool import Spool, require_room, temporary_file
-from slimmer.formats.store import Archive, Hashed
+from slimmer.formats.spool import Spool, require_room
+from slimmer.formats.store import Archive
 from slimmer.naming import is_result, result_tag
 from slimmer.platforms import Platform
-from slimmer.progress import watched, watched_layers
+from slimmer.progress import watched
 from slimmer.reference import Tag, is_name
-from slimmer.transports import Loaded, Stored
+from slimmer.transports import Stored
 from slimmer.transports.docker_archive import read_store, require_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from slimmer.engine import Engine
-    from slimmer.image import Config, Image
+    from slimmer.image import Image
     from slimmer.session import Session
+    from slimmer.transports import Loaded, Wish, Writable
     from slimmer.transports import Source as AnySource
-    from slimmer.transports import Wish, Writable
 
 FORM = "docker-daemon:NAME"
 
@@ -135,76 +131,6 @@ def _refuse_to_take(engine: Engine, tag: Tag, source: AnySource, *, is_default: 
         raise UsageError(f"{tag} is a name of the source image, which slimmer never takes; name the result otherwise")
     if is_default and not is_result(existing, engine.last_step(str(tag))):
         raise DestinationError(f"{tag} exists and was not made by slimmer; to replace it all the same, say --tag {tag}")
-
-
-def load(image: Writable, tag: Tag, session: Session) -> Loaded:
-    """Put an image into the engine as TAG; raise DestinationError when it is not what was sent.
-
-    A load that ended well is not believed: engines have reported success for images that were not there.
-    """
-    engine = session.engine
-    compressed_size = None
-    if engine.keeps_blobs:
-        config, compressed_size = _load_packed(image, tag, session)
-    elif engine.takes_layers_alone and image.is_one_layer:
-        config = _load_straight(image, tag, session)
-    else:
-        config = _load_plain(image, tag, session)
-    found = engine.find(str(tag))
-    if found is None:
-        raise DestinationError("the engine says that it loaded the result, and does not have it")
-    if tuple(found["RootFS"]["Layers"]) != config.diff_ids:
-        raise DestinationError(
-            f"the engine has the layers {found['RootFS']['Layers']} where {config.diff_ids} were sent"
-        )
-    return Loaded(config, found, compressed_size)
-
-
-def _load_straight(image: Writable, tag: Tag, session: Session) -> Config:
-    """Import the layer, then load an archive of the configuration alone, which finds the layer there by its diff_id.
-
-    `docker load` unpacks an archive into a temporary directory before it looks at it, which is one copy more. The name
-    that the import needs is taken away again; the layer belongs to the new image by then.
-    """
-    engine, progress = session.engine, session.progress
-    imported = replace(tag, tag=f"{tag.tag}-layer")
-    ((size, chunks),) = image.layers()
-    try:
-        # The engine writes while the next files are read.
-        with closing(ahead(chunks)) as ready:
-            hashed = Hashed(watched(ready, progress, "writing", size))
-            engine.import_layer(iter(hashed), size, imported, progress)
-        config = image.configure((hashed.digest,))
-        engine.load(docker_save.described_as(config, ["layer.tar"], str(tag)), progress)
-    finally:
-        engine.discard(str(imported))
-    return config
-
-
-def _load_plain(image: Writable, tag: Tag, session: Session) -> Config:
-    archive = docker_save.Archive(image.layers(), image.configure, str(tag))
-    session.engine.load(watched(archive.chunks(), session.progress, "writing", image.size), session.progress)
-    if archive.config is None:
-        raise DestinationError("the engine answered before it had the whole result")
-    return archive.config
-
-
-def _load_packed(image: Writable, tag: Tag, session: Session) -> tuple[Config, int | None]:
-    """Load an image whose layers are compressed, for an engine that keeps them as they come and counts their bytes.
-
-    The containerd image store pushes and shows the blobs that it was given: a plain layer would take several times the
-    room of the source's. How long a compressed layer gets is known at its end only, so it is kept in a file first.
-    """
-    with temporary_file(str(tag)) as file:
-        writer = ArchiveWriter(file)
-        layers = watched_layers(image.layers(), session.progress, "packing", image.size)
-        written = write_image(writer, layers, image.configure, Compression.GZIP)
-        writer.finish([named(written.descriptor, tag.tag, tag.full)])
-        size = file.tell()
-        file.seek(0)
-        chunks = iter(lambda: file.read(1 << 20), b"")
-        session.engine.load(watched(chunks, session.progress, "writing", size), session.progress)
-    return written.config, written.compressed_size
 
 
 class Transport:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +12,7 @@ import pytest
 
 from forwarder import forwarded
 from handmade import file, make_tar
+from interrupting import heard, start
 
 if TYPE_CHECKING:
     from docker_cli import Docker
@@ -38,17 +36,6 @@ def slow(docker: Docker, tmp_path: Path) -> str:
     return "slimmer-test/slow:1"
 
 
-def start(image: str, temporary: Path, host: str | None = None) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own, as a shell would; HOST says where the engine is."""
-    program = shutil.which("slimmer", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert program is not None
-    return subprocess.Popen(
-        # A shell starts what runs behind it with SIGINT ignored, and slimmer leaves that so, as nohup wants it.
-        ["env", "--default-signal=INT", program, "run", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary), **({"DOCKER_HOST": host} if host else {})},
-    )  # fmt: skip
-
-
 # After which line of progress, and how many seconds later. Verifying lasts three seconds at the least.
 MOMENTS = [
     *(("reading ", delay) for delay in (0.0, 0.1, 0.3)),
@@ -70,12 +57,7 @@ def test_interrupted_at_any_moment_nothing_is_left(docker: Docker, slow: str, tm
         for number, (line, delay) in enumerate(MOMENTS):
             moment = f"{delay} s into {line}"
             process = start(slow, temporary, remote if line == "reading " else None)
-            assert process.stderr is not None
-            said = ""
-            while not said.endswith("\n") or f"slimmer: {line}" not in said:
-                more = process.stderr.readline()
-                assert more, f"it ended before {line}: {said}"
-                said += more
+            said = heard(process, line)
             time.sleep(delay)
             process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
             out, rest = process.communicate(timeout=60)
