@@ -15,6 +15,7 @@ from slimmer.slim import CheckFailedError, Options, slim
 from slimmer.trial import Wanted
 
 from built import built
+from watched import sum_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,14 +31,6 @@ pytestmark = pytest.mark.engine
 NAME = "slimmer-test/healing:1"
 ALONE = ("--only", "strip", "--exclude", "/usr/lib/python3/*")
 """numpy's own libraries are left alone, so that a search is short."""
-
-
-def sum_of(data: bytes) -> bytes:
-    """Give what fixtures/elf/watched.c computes of its own file."""
-    total = 5381
-    for byte in data:
-        total = (total * 33 + byte) & 0xFFFFFFFF
-    return b"%d" % total
 
 
 def test_a_library_that_checks_its_own_digest_is_put_back_alone(

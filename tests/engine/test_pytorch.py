@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from built import built
+from watched import sum_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -83,6 +86,42 @@ def test_outside_of_slimmer_the_product_is_the_same(slimmed: dict[str, object], 
     }
 
     assert len(numbers) == 1
+
+
+PACKAGES = "usr/local/lib/python3.11/dist-packages"
+BACKEND = b"""
+import ctypes, os
+def load():
+    ctypes.CDLL(os.path.join(os.path.dirname(__file__), "libwatched.so"))
+"""
+
+
+def test_a_library_that_must_not_change_is_put_back_alone(
+    docker: Docker, slimmer: Slimmer, pytorch: str, compiled: Callable[..., Path], tmp_path: Path
+) -> None:
+    """One that torch loads whenever it is imported, and that checks its own file: found without another whole image."""
+    library = compiled("watched", "-g3").read_bytes()
+    files = {
+        f"{PACKAGES}/guard/__init__.py": BACKEND,
+        f"{PACKAGES}/guard/libwatched.so": library,
+        f"{PACKAGES}/guard/libwatched.so.sum": sum_of(library),
+        f"{PACKAGES}/guard-1.dist-info/METADATA": b"Metadata-Version: 2.1\nName: guard\nVersion: 1\n",
+        f"{PACKAGES}/guard-1.dist-info/entry_points.txt": b"[torch.backends]\nguard = guard:load\n",
+    }
+    name = built(docker, "slimmer-test/guarded:1", pytorch, files, tmp_path / "context")
+    docker.will_make(f"{name}-slim")
+    before = docker.leftovers()
+
+    done = slimmer("run", name, "--only", "strip", "--report", tmp_path / "r.json")
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert [restored["path"] for restored in report["restored"]] == [f"/{PACKAGES}/guard/libwatched.so"]
+    assert {check["status"] for check in report["checks"]} <= {"passed", "skipped"}
+    assert len(report["changes"]) > 20
+    assert done.stderr.count("slimmer: trying with ") == 1
+    assert done.stderr.count("slimmer: stripping done") == 2
+    assert docker.leftovers() == before
 
 
 def test_the_checks_of_a_service_were_made(slimmed: dict[str, Any]) -> None:
