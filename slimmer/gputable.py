@@ -1,153 +1,84 @@
-"""GPU code of an image: which library holds how much for which GPUs, and what each choice would save."""
+"""The GPU code of an image as a person reads it on a terminal, at most 80 columns wide. Never prints."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimmer.elf.gpu.architectures import DISCRETE
-from slimmer.elf.gpu.choice import Wanted, has_code
-from slimmer.elf.gpu.compaction import areas, chosen
-from slimmer.elf.gpu.fatbin import CUBIN, HIP, PTX, RELFATBIN
-from slimmer.errors import ElfError, UsageError
-from slimmer.metadata.gpu_targets import TORCH, targets
-from slimmer.metadata.licences import proprietary
 from slimmer.report import printable
-from slimmer.rules.gpu_code import libraries
 from slimmer.summary import size, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from slimmer.elf.gpu.compaction import Area
-    from slimmer.rootfs import Rootfs
+    from slimmer.gpu_inspection import GpuInspection, Library
 
 _WIDTH = 80
 _NAME = 26
+_COLUMN = 6
+_HEADING = "GPU code, MB"
 _COLUMNS = ("<7x", "7x", "8x", "9x", "10x", "12x", "PTX", "other", "parts")
+"""Generations of GPUs, as sm_ numbers them, and what is of none."""
 _LEAST = 500_000
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
-    """A library with GPU code. Sizes are bytes."""
-
-    path: str
-    size: int
-    by_architecture: dict[str, int]
-    """Bytes of machine code for each architecture, of PTX, of other code, and of parts of linked code."""
-    is_proprietary: bool
-    reason: str | None
-    """Why nothing can be taken out, None where something can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What naming some GPUs would save, in bytes of GPU code: the file shrinks by whole pages of that."""
-
-    name: str
-    saved: int
-    """In libraries whose licence allows changing them."""
-    saved_of_all: int
-
-
-@dataclass(frozen=True, slots=True)
-class GpuCode:
-    """What GPU code an image holds."""
-
-    libraries: tuple[Library, ...]
-    choices: tuple[Choice, ...]
-
-
-def gpu_code(rootfs: Rootfs) -> GpuCode:
-    """Give the GPU code of an image, the largest library first."""
-    objection = proprietary(rootfs)
-    found: list[tuple[Library, tuple[Area, ...]]] = []
-    for each in libraries(rootfs):
-        is_proprietary = any(objection(name) is not None for name in rootfs.names(each.inode))
-        held: tuple[Area, ...] = ()
-        reason = f"AMD's code ({HIP})" if each.elf.section_named(HIP) is not None else None
-        try:
-            held = areas(each.elf)
-        except ElfError as error:
-            reason = reason or str(error)
-        by = _by_architecture(held)
-        found.append((Library(each.path, each.inode.size, by, is_proprietary, reason), held))
-    found.sort(key=lambda pair: (-sum(pair[0].by_architecture.values()), pair[0].path))
-    return GpuCode(tuple(library for library, _ in found), tuple(_choices(rootfs, found)))
-
-
-def _by_architecture(held: tuple[Area, ...]) -> dict[str, int]:
-    counted: Counter[str] = Counter()
-    for area in held:
-        for container in area.containers:
-            for entry in container.entries:
-                name = f"sm_{entry.architecture}" if entry.kind == CUBIN else "PTX" if entry.kind == PTX else "other"
-                counted["parts" if area.section.name == RELFATBIN else name] += entry.size
-    return dict(sorted(counted.items()))
-
-
-def _choices(rootfs: Rootfs, found: list[tuple[Library, tuple[Area, ...]]]) -> Iterator[Choice]:
-    entries = [each.entries for _, held in found for area in held for each in area.containers]
-    gpus = [gpu for gpu in DISCRETE if any(has_code(each, gpu) for each in entries)]
-    named = [(f"sm_{gpu}", frozenset({gpu})) for gpu in gpus]
-    with suppress(UsageError):  # without PyTorch there is no such choice
-        named.append((TORCH, targets(rootfs, (TORCH,))))
-    for name, wanted in named:
-        saved = [(library, _saved(held, Wanted(wanted))) for library, held in found]
-        is_open = (count for library, count in saved if not library.is_proprietary)
-        yield Choice(name, sum(is_open), sum(count for _, count in saved))
-
-
-def _saved(held: tuple[Area, ...], wanted: Wanted) -> int:
-    stay = chosen(held, wanted)
-    return sum(entry.size for container in stay for entry in container.entries) - sum(
-        entry.size for entries in stay.values() for entry in entries
-    )
-
-
-def table(found: GpuCode) -> str:
-    """Give the table as a person reads it, at most 80 columns wide: MB by library and generation, and the choices."""
+def gpu_table(found: GpuInspection) -> str:
+    """Give the tables: MB by library and generation of GPUs, and what naming some GPUs would save."""
     return "\n".join(_lines(found)) + "\n"
 
 
-def _lines(found: GpuCode) -> Iterator[str]:
-    if not found.libraries:
+def _lines(found: GpuInspection) -> Iterator[str]:
+    yield f"{printable(found.source.reference)} ({found.source.platform})"
+    yield ""
+    libraries, choices = found.code.libraries, found.code.choices
+    if not libraries:
         yield "no library of this image holds GPU code that slimmer knows"
         return
-    yield f"{'GPU code, MB':<{_NAME}}" + "".join(f"{name:>6}" for name in _COLUMNS)
+    yield from _by_library(libraries)
+    yield ""
+    if choices:
+        yield f"{'--gpu-arch':<14}{'saves about':>12}{'with --include-proprietary':>29}"
+        for choice in choices:
+            yield f"{choice.name:<14}{size(choice.saved):>12}{size(choice.saved_of_all):>29}"
+        yield ""
+    if any(each.is_proprietary for each in libraries):
+        yield "* its licence forbids changing it"
+    if any("parts" in each.by_architecture for each in libraries):
+        yield "parts: what linked code was made of"
+    if any("PTX" in each.by_architecture for each in libraries):
+        yield "PTX: for GPUs to come; the newest stays, --gpu-ptx drop takes it too"
+
+
+def _by_library(libraries: Sequence[Library]) -> Iterator[str]:
+    """Give a line for each library; a column in which nothing would be is left out."""
+    counted = [_by_column(library) for library in libraries]
     total: Counter[str] = Counter()
-    for library in found.libraries:
-        counted = _by_column(library)
-        total += counted
+    for one in counted:
+        total.update(one)
+    columns = [name for name in _COLUMNS if total[name]]
+    width = min(_NAME, _WIDTH - _COLUMN * (len(columns) + 1))
+
+    def row(name: str, sizes: Counter[str]) -> str:
+        cells = [*(sizes[column] for column in columns), sizes.total()]
+        return f"{name:<{width}}" + "".join(f"{_cell(count):>{_COLUMN}}" for count in cells)
+
+    yield f"{_HEADING:<{width}}" + "".join(f"{name:>{_COLUMN}}" for name in (*columns, "all"))
+    for library, sizes in zip(libraries, counted, strict=True):
         if library.reason is not None:
-            yield from wrapped(f"{_name(library):<{_NAME}} ", f"kept: {printable(library.reason)}")
+            yield from wrapped(f"{_name(library, width):<{width}} ", f"kept: {printable(library.reason)}")
         else:
-            yield f"{_name(library):<{_NAME}}" + "".join(_cell(counted[name]) for name in _COLUMNS)
-    yield f"{'in all':<{_NAME}}" + "".join(_cell(total[name]) for name in _COLUMNS)
-    yield ""
-    yield f"{'--gpu-arch':<14}{'saves about':>12}{'with --include-proprietary':>29}"
-    for choice in found.choices:
-        yield f"{choice.name:<14}{size(choice.saved):>12}{size(choice.saved_of_all):>29}"
-    yield ""
-    note = (
-        "libraries whose licence forbids changing them" if any(each.is_proprietary for each in found.libraries) else ""
-    )
-    if note:
-        yield f"* {note}"
-    yield from wrapped("", "parts: what linked code was made of. The newest PTX stays; --gpu-ptx drop takes it too.")
+            yield row(_name(library, width), sizes)
+    yield row("in all", total)
 
 
-def _name(library: Library) -> str:
+def _name(library: Library, width: int) -> str:
     name = printable(library.path.rpartition("/")[2])
-    room = _NAME - 3
-    return (name if len(name) <= room else name[: room - 1] + "~") + (" *" if library.is_proprietary else "")
+    room = width - 3
+    return (name if len(name) <= room else name[: room - 1] + "…") + (" *" if library.is_proprietary else "")
 
 
 def _cell(count: int) -> str:
-    return f"{'.' if not count else '<1' if count < _LEAST else format(count / 1e6, '.0f'):>6}"
+    return "." if not count else "<1" if count < _LEAST else format(count / 1e6, ",.0f")
 
 
 def _by_column(library: Library) -> Counter[str]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.elf.gpu.fatbin import LTO_IR, PTX
-from slimmer.gputable import gpu_code, table
+from slimmer.gpu_inspection import GpuInspection, gpu_code
+from slimmer.gputable import gpu_table
+from slimmer.report import SourceFacts
 
 from fatbins import container, cubins, entry, linked
 from handmade import file, flattened, make_tar
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from slimmer.rootfs import Rootfs
 
     Slimmer = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -93,15 +97,52 @@ def test_what_cannot_be_asked(asked: tuple[str, ...], words: str, image: str, sl
 
 
 def test_the_table(image: str, slimmer: Slimmer) -> None:
-    """`slimmer gpu` needs no GPU and prints what `--gpu-arch` then saves, at most 80 columns wide."""
-    done = slimmer("gpu", "-q", image)
+    """`slimmer inspect --gpu` needs no GPU and prints what `--gpu-arch` then saves, at most 80 columns wide."""
+    done = slimmer("inspect", "--gpu", "-q", image)
 
     assert done.returncode == 0, done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    name, *lines = done.stdout.splitlines()
+    assert name.startswith(f"{image} (")
+    assert max(map(len, lines)) <= 80
     assert "libtorch_cuda.so" in done.stdout
     assert "libcublas.so.12 *" in done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("sm_90"))
     assert line.split() == ["sm_90", "120", "kB", "240", "kB"]
+
+
+def test_the_facts_for_a_program(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """Bytes of each library for each architecture, and of each choice; a file has the same."""
+    done = slimmer("inspect", "--gpu", "-q", "--json", image, "--report", tmp_path / "gpu.json")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tmp_path / "gpu.json").read_text("utf-8")
+    found = json.loads(done.stdout)
+    assert found["schema"] == "slimmer-gpu/1"
+    assert found["source"]["reference"] == image
+    library = next(each for each in found["libraries"] if each["path"] == "/lib/libcublas.so.12")
+    assert library["proprietary"] is True
+    assert library["kept"] is None
+    assert set(library["architectures"]) == {f"sm_{arch}" for arch in ARCHS}
+    assert library["gpu_size"] == sum(library["architectures"].values()) < library["size"]
+    choice = next(each for each in found["choices"] if each["gpu_arch"] == "sm_90")
+    asked = ("--dry-run", "--gpu-arch", "sm_90", "--only", "gpu_code", "--report", tmp_path / "r.json")
+    assert slimmer("run", "-q", image, *asked).returncode == 0
+    saved = json.loads((tmp_path / "r.json").read_text())["saved"]
+    assert 0 <= choice["saves"] - saved < 4096  # whole pages of it are given back
+    assert choice["saves_with_proprietary"] == 2 * choice["saves"]
+
+
+def test_a_page_is_of_an_inspection_only(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """One sentence and exit status 2, before the image is read."""
+    done = slimmer("inspect", "--gpu", "-q", image, "--report", tmp_path / "gpu.html")
+
+    assert done.returncode == 2
+    assert "GPU code is written as .json" in done.stderr
+
+
+def inspected(rootfs: Rootfs) -> GpuInspection:
+    """Give what is said of a root."""
+    return GpuInspection(SourceFacts("app:1", "sha256:1", 1, 1, 1, "linux/amd64"), gpu_code(rootfs))
 
 
 def test_facts(tmp_path: Path) -> None:
@@ -110,15 +151,29 @@ def test_facts(tmp_path: Path) -> None:
     library = linked(tmp_path, [held], parts=[cubins("80", size=2048)]).read_bytes()
     odd = linked(tmp_path, [cubins("90")], unreferenced=1, name="odd.so").read_bytes()
     hip = linked(tmp_path, [], more='.section .hip_fatbin,"a"\n.zero 4096', name="hip.so").read_bytes()
-    found = gpu_code(flattened([file("a/x.so", library), file("odd.so", odd), file("hip.so", hip)]))
+    found = inspected(flattened([file("a/x.so", library), file("odd.so", odd), file("hip.so", hip)]))
 
-    first, *others = found.libraries
+    first, *others = found.code.libraries
     assert first.by_architecture == {"sm_90a": 4160, "PTX": 1088, "other": 576, "parts": 2112}
     assert {each.path for each in others if each.reason is not None} == {"odd.so", "hip.so"}
-    text = table(found)
+    text = gpu_table(found)
     assert ".hip_fatbin" in text
     assert max(map(len, text.splitlines())) <= 80
-    assert "no library" in table(gpu_code(flattened([file("x", b"")])))
+    assert "no library" in gpu_table(inspected(flattened([file("x", b"")])))
+
+
+def test_a_table_with_every_column_is_not_wider(tmp_path: Path) -> None:
+    """All generations, PTX, other code and parts, under a name that is too long."""
+    cubin = [entry(2, arch, 4096) for arch in ("52", "75", "86", "90", "103", "121")]
+    held = container(*cubin, entry(PTX, "90", 1024), entry(LTO_IR, "90", 512))
+    library = linked(tmp_path, [held], parts=[cubins("80", size=2048)]).read_bytes()
+
+    text = gpu_table(inspected(flattened([file(f"lib/libcudnn{'_engines' * 5}.so.9", library)])))
+
+    heading = next(line for line in text.splitlines() if line.startswith("GPU code"))
+    assert heading.split()[3:] == ["<7x", "7x", "8x", "9x", "10x", "12x", "PTX", "other", "parts", "all"]
+    assert max(map(len, text.splitlines())) <= 80
+    assert any(line.startswith("libcudnn_eng") and "… " in line for line in text.splitlines())
 
 
 def test_debug_files_of_a_pruned_library(image: str, slimmer: Slimmer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ ORDER = [
     ["cli"],
     ["api"],
     ["terminal", "listing", "inventory", "reports", "gputable"],
-    ["inspection"],
+    ["inspection", "gpu_inspection"],
     ["slim", "survey", "rollback"],
     ["laboratory"],
     ["summary"],
