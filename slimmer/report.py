@@ -90,8 +90,15 @@ class Report:
     restored: tuple[Restored, ...] = ()
     unverified: bool = False
     """Whether the person asked for no checks."""
+    in_engine: bool = True
+    """Whether the result was to go into an engine, and not into a file."""
     gates: tuple[Passage, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def nothing_done(self) -> str:
+        """What did not happen where there is no result."""
+        return "nothing was tagged" if self.in_engine and not self.dry_run else "nothing was written"
 
     @property
     def saved(self) -> int:

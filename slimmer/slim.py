@@ -138,7 +138,10 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
     facts = SourceFacts(
         options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform
     )
-    report = Report(facts, planned, links, _estimate(planned), dry_run=options.dry_run, unverified=not options.verify)
+    report = Report(
+        facts, planned, links, _estimate(planned), dry_run=options.dry_run, unverified=not options.verify,
+        in_engine=target is None or target.in_engine,
+    )  # fmt: skip
     report = _through_gates(options, replace(report, timings=laps.timings))
     if options.dry_run or target is None:
         size = _compressed_size(options, report, session) if options.compressed else None
@@ -170,7 +173,8 @@ def _carried_out(
     if failed := failures(report.checks):
         kept = f"; the image is kept as {laboratory.keep(made)}" if options.keep_trial and made is not None else ""
         first = failed[0]
-        raise CheckFailedError(f"check {first.name} failed: {first.verdict.reason}; nothing was tagged{kept}", report)
+        sentence = f"check {first.name} failed: {first.verdict.reason}; {report.nothing_done}{kept}"
+        raise CheckFailedError(sentence, report)
     report = _through_gates(options, report)  # what a check had put back may be too much
     if options.debug_dir is not None:
         save_debug_files(report.plan, options.debug_dir, laboratory.progress)
@@ -196,7 +200,7 @@ def _through_gates(options: Options, report: Report) -> Report:
     report = replace(report, gates=options.gates.passages(report.source.size, report.estimate.size))
     shut = [passage.sentence for passage in report.gates if not passage.passed]
     if shut:
-        raise GateFailedError(f"{'; '.join(shut)}; nothing was {'written' if options.dry_run else 'tagged'}", report)
+        raise GateFailedError(f"{'; '.join(shut)}; {report.nothing_done}", report)
     return report
 
 

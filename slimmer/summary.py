@@ -55,7 +55,7 @@ def _changes(report: Report) -> Iterator[str]:
 
 def _lines(report: Report) -> Iterator[str]:
     source = report.source
-    nothing = "(dry run: nothing was written)" if report.dry_run else "(nothing was tagged)"
+    nothing = f"({'dry run: ' if report.dry_run else ''}{report.nothing_done})"
     name = report.result.reference if report.result is not None else nothing
     yield ""
     yield from _joined(printable(source.reference), f"-> {printable(name)}", f"({source.platform})")

@@ -92,6 +92,19 @@ def test_a_long_name_of_a_check_leaves_room_for_what_it_found() -> None:
     assert "                 passed     43 s  exit status 0, the same output\n" in text
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"dry_run": True, "in_engine": False}, "(dry run: nothing was written)"),
+        ({"dry_run": False, "in_engine": True}, "(nothing was tagged)"),
+        ({"dry_run": False, "in_engine": False}, "(nothing was written)"),
+    ],
+)
+def test_what_did_not_happen_is_what_was_asked_for(more: dict[str, bool], words: str) -> None:
+    """Who wanted a file is not told of names in an engine."""
+    assert f"app:1.4 -> {words}" in render(report(**more))
+
+
 def test_control_characters_never_reach_the_terminal() -> None:
     """An image may hold a file whose name clears the screen."""
     text = render(report(), every_change=True)

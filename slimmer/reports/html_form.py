@@ -83,7 +83,7 @@ def state(report: Report) -> str:
 def _outcome(report: Report) -> str:
     if report.result is not None:
         return f"→ {printable(report.result.reference)}"
-    return "dry run: nothing was written" if report.dry_run else "nothing was tagged"
+    return f"{'dry run: ' if report.dry_run else ''}{report.nothing_done}"
 
 
 def _facts(report: Report) -> list[list[str]]:

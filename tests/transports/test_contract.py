@@ -154,6 +154,19 @@ def test_an_image_is_added_to_a_layout(slimmer: Slimmer, tmp_path: Path) -> None
     assert tags == ["1", "1-slim"]
 
 
+@pytest.mark.parametrize("target", ["docker-archive:{0}/out.tar", "oci:{0}/out", "oci-archive:{0}/out.tar"])
+def test_a_file_that_was_not_wanted_was_not_written(target: str, slimmer: Slimmer, tmp_path: Path) -> None:
+    """The summary and the error say what did not happen: no name was to be given."""
+    source = archive(docker_archive(LAYERS, "app:1"), tmp_path)
+
+    done = slimmer("run", source, "--no-verify", "-o", target.format(tmp_path), "--max-size", "1B")
+
+    assert done.returncode == 6
+    assert "-> (nothing was written)" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("nothing was written")
+    assert not list(tmp_path.glob("out*"))
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("target", ["docker-archive:{0}/out.tar", "oci:{0}/out", "oci-archive:{0}/out.tar"])
 def test_what_lies_in_no_engine_is_verified_in_one(
