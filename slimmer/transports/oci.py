@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer import interrupts
 from slimmer.content import Content, File, Piece
 from slimmer.errors import SourceError, UsageError
-from slimmer.formats import oci
 from slimmer.formats.compression import Compression
-from slimmer.formats.oci_write import DirectoryWriter, named, write_image
+from slimmer.formats.oci_write import DirectoryWriter
 from slimmer.formats.replacing import check_directory, require_room, writing
 from slimmer.formats.spool import Spool
 from slimmer.formats.store import Blob
-from slimmer.naming import result_tag
-from slimmer.progress import watched_layers
 from slimmer.transports import Stored, path_and_name
+from slimmer.transports.layout import InLayout, Source, find, names
 
 if TYPE_CHECKING:
-    from slimmer.formats.store import Store
-    from slimmer.image import Image
     from slimmer.session import Session
     from slimmer.transports import Loaded, Wish, Writable
     from slimmer.transports import Source as AnySource
@@ -51,66 +47,13 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An image of a layout."""
-
-    reference: str
-    path: Path
-    store: Store
-    spool: Spool
-    described: oci.Described
-    session: Session
-    engine_id: None = None
-    tags: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str | None:
-        """The whole name, where the layout has one and not only a tag, without what docker leaves out of it."""
-        whole = next((name for name in self.described.names if ":" in name), None)
-        return None if whole is None else whole.removeprefix("docker.io/").removeprefix("library/")
-
-    def read(self) -> Image:
-        """Give the image; raise SourceError when it is damaged."""
-        digest = self.described.digest
-        with self.session.progress.stage("reading", oci.length(self.store, digest)) as stage:
-            return oci.read(self.store, digest, self.spool, stage)
-
-
-def find(store: Store, name: str | None, path: Path, spool: Spool, session: Session) -> Source:
-    """Give the image of a layout that is meant; raise SourceError when there is none or it cannot be told."""
-    described = oci.choose(store, name, session.platform, session.default_platform)
-    return Source(store.reference, path, store, spool, described, session)
-
-
-def names(tag: str | None, wish: Wish) -> tuple[str, str | None]:
-    """Give the tag that a result gets in a layout, TAG where the person said one, and its whole name or None."""
-    whole = result_tag(wish.source.name, wish.tag)
-    if whole is not None:
-        return tag or whole.tag, replace(whole, tag=tag or whole.tag).full
-    own = wish.source.described.names if isinstance(wish.source, Source) else ()
-    return tag or (f"{own[0]}-slim" if own else "latest"), None
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(InLayout):
     """An image of a directory, by its tag."""
-
-    path: Path
-    tag: str
-    name: str | None
-    compression: Compression
-    session: Session
-    in_engine: bool = False
 
     @property
     def reference(self) -> str:
         """What the result is called."""
         return f"oci:{self.path}:{self.tag}"
-
-    @property
-    def packs(self) -> bool:
-        """Whether its layers are compressed."""
-        return self.compression is not Compression.NONE
 
     def check(self, source: AnySource) -> None:
         """Raise UsageError for the source's own place, DestinationError for one that cannot be written."""
@@ -130,11 +73,10 @@ class Target:
         with writing(self.path):
             require_room(self.path if self.path.exists() else self.path.absolute().parent, image.size)
             writer = DirectoryWriter(self.path)
-            layers = watched_layers(image.layers(), self.session.progress, "saving", image.size)
-            written = write_image(writer, layers, image.configure, self.compression)
+            written, descriptor = self.written(image, writer)
             # From here on the answer is yes: an interrupt that came now would have to say what is not so.
             interrupts.ignore()
-            writer.finish(named(written.descriptor, self.tag, self.name))
+            writer.finish(descriptor)
         return Stored(written.config, written.compressed_size)
 
 

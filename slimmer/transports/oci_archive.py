@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from slimmer import interrupts
 from slimmer.formats import archive_file
 from slimmer.formats.compression import Compression
-from slimmer.formats.oci_write import ArchiveWriter, named, write_image
+from slimmer.formats.oci_write import ArchiveWriter
 from slimmer.formats.replacing import check_file, replacing, require_room, writing
-from slimmer.progress import watched_layers
 from slimmer.transports import Stored, path_and_name
-from slimmer.transports.oci import Source, find, names
+from slimmer.transports.layout import InLayout, Source, find, names
 
 if TYPE_CHECKING:
     from slimmer.session import Session
@@ -24,25 +23,13 @@ FORM = "oci-archive:FILE[:TAG]"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Target(InLayout):
     """An archive file."""
-
-    path: Path
-    tag: str
-    name: str | None
-    compression: Compression
-    session: Session
-    in_engine: bool = False
 
     @property
     def reference(self) -> str:
         """What the result is called."""
         return f"oci-archive:{self.path}"
-
-    @property
-    def packs(self) -> bool:
-        """Whether its layers are compressed."""
-        return self.compression is not Compression.NONE
 
     def check(self, source: AnySource) -> None:
         """Raise UsageError for the source's own file, DestinationError for one that cannot be written."""
@@ -54,9 +41,8 @@ class Target:
         require_room(directory, image.size)
         with writing(self.path), replacing(directory) as (file, put_as):
             writer = ArchiveWriter(file)
-            layers = watched_layers(image.layers(), self.session.progress, "saving", image.size)
-            written = write_image(writer, layers, image.configure, self.compression)
-            writer.finish([named(written.descriptor, self.tag, self.name)])
+            written, descriptor = self.written(image, writer)
+            writer.finish([descriptor])
             # From here on the answer is yes: an interrupt that came now would have to say what is not so.
             interrupts.ignore()
             put_as(self.path)
