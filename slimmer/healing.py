@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from slimmer.checks import FAILED
+from slimmer.errors import DestinationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,8 +92,13 @@ def healed(lab: Lab[_Made], made: _Made, now: Callable[[], float] = time.monoton
         if not failed or any(one.verdict.blames_no_change for one in failed):
             break
         lab.tell(f"check {failed[0].name} failed: {failed[0].verdict.reason}")
-        with clock.running():
-            found = _culprits(lab, outcome, failed, clock)
+        try:
+            with clock.running():
+                found = _culprits(lab, outcome, failed, clock)
+        except DestinationError as error:
+            # That the check failed is what the person must know, whatever the engine makes of attempts.
+            lab.tell(f"what made it fail is not looked for: {error}")
+            break
         if not found:
             break
         lab.tell(f"putting back {_listed(found)}")
@@ -141,18 +147,27 @@ def _listed(paths: Sequence[str]) -> str:
 
 def _culprits(lab: Lab[_Made], outcome: Healed[_Made], failed: Sequence[Examined], clock: _Clock) -> list[str]:
     """Give the paths to put back so that what failed passes; none when no change is to blame, or none was found."""
-    changes = [change for change in outcome.made.plan.changes if change.files or change.action != "replace"]
-    everything = list(dict.fromkeys(change.path for change in changes))
-    named = list(dict.fromkeys(change.path for change in changes if _is_named(change, outcome.made.plan, failed)))
+    plan = outcome.made.plan
+    changes = [change for change in plan.changes if change.files or change.action != "replace"]
+    # What is large comes last, when it is put back at all: an attempt has to send it.
+    everything = sorted({change.path for change in changes}, key=lambda path: (_weight(plan, path), path))
+    named = {change.path for change in changes if _is_named(change, plan, failed)}
     check = min(failed, key=lambda one: one.seconds).name
     with lab.attempts(outcome.made) as attempts:
         search = _Search(lab.tell, attempts, check, everything, clock)
-        if named and search.passes(named):
-            return search.smallest(named)
+        candidates = [path for path in everything if path in named]
+        if candidates and search.passes(candidates):
+            return search.smallest(candidates)
         # Some programs never do the same twice.
         if not everything or not attempts.passes_in_original(check):
             return []
         return search.smallest(everything)
+
+
+def _weight(plan: Plan, path: str) -> int:
+    """Give the bytes of what is at PATH, and below it, in the source."""
+    found = (plan.source.get(name) for name in plan.source.below(path))
+    return sum({id(inode): inode.size for inode in found if inode is not None}.values())
 
 
 def _is_named(change: Change, plan: Plan, failed: Sequence[Examined]) -> bool:
@@ -193,12 +208,8 @@ class _Search:
         return self._known[key]
 
     def smallest(self, candidates: Sequence[str]) -> list[str]:
-        """Give the fewest of CANDIDATES, which help together, that help; or the fewest that were tried in time."""
-        found = self._needed([], candidates, is_new=False)
-        if self._known.get(frozenset(found)) or self.passes(found):
-            return found
-        helpful = [sorted(key) for key, helped in self._known.items() if helped]
-        return min(helpful, key=lambda paths: (len(paths), paths))
+        """Give the fewest of CANDIDATES, which help together, that help; or the fewest that were found in time."""
+        return self._needed([], candidates, is_new=False)
 
     def _needed(self, background: list[str], candidates: Sequence[str], *, is_new: bool) -> list[str]:
         """Give those of CANDIDATES that must be put back beside BACKGROUND, which IS_NEW when it was not tried yet."""

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer.checks import FAILED, PASSED, Examined, Verdict
+from slimmer.content import ZEROS, Content, Piece
+from slimmer.errors import DestinationError
 from slimmer.healing import failures, healed
+from slimmer.layer import Inode, Kind
 from slimmer.plan import Change, Plan
 from slimmer.rootfs import Rootfs
 
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PATHS = [f"usr/lib/lib{number}.so" for number in range(16)]
+SOURCE = Rootfs({
+    path: Inode(Kind.FILE, 0o644, content=Content([Piece(ZEROS, 0, 10 ** (20 - number))]))
+    for number, path in enumerate(PATHS)
+})  # fmt: skip
+"""Each is ten times as large as the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +47,11 @@ class Sets:
     blames_no_change: bool = False
     seconds: float = 0.0
     """How long an attempt takes."""
+    refuses: bool = False
+    """Whether the engine takes no attempt."""
     made: int = 0
-    tried: int = 0
+    tried: list[frozenset[str]] = field(default_factory=list)
+    """What was put back in each attempt."""
     now: float = 0.0
     alive: list[Made] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -49,7 +60,7 @@ class Sets:
         """Make an image."""
         self.made += 1
         changes = tuple(Change(path, "strip", "replace", 2, 1, 1, "") for path in PATHS if path not in restored)
-        made = Made(frozenset(restored), Plan(Rootfs({}), Rootfs({}), (), changes, ()))
+        made = Made(frozenset(restored), Plan(SOURCE, SOURCE, (), changes, ()))
         self.alive.append(made)
         return made
 
@@ -85,7 +96,9 @@ class On:
     def passes(self, paths: frozenset[str], check: str) -> bool:
         """Try with more put back."""
         assert check == "loads"
-        self.lab.tried += 1
+        if self.lab.refuses:
+            raise DestinationError("the engine cannot load the result: no room")
+        self.lab.tried.append(paths)
         self.lab.now += self.lab.seconds
         return self.lab.culprits <= self.made.restored | paths
 
@@ -115,7 +128,7 @@ def test_a_culprit_that_is_named_takes_one_attempt() -> None:
     outcome = healed(lab, lab.make({}))
 
     assert outcome.restored == {PATHS[7]: "check loads failed without it: lib7.so: ELF load command not page-aligned"}
-    assert (lab.made, lab.tried) == (2, 1)
+    assert (lab.made, len(lab.tried)) == (2, 1)
 
 
 def test_whole_images_are_made_for_the_result_only() -> None:
@@ -125,7 +138,17 @@ def test_whole_images_are_made_for_the_result_only() -> None:
     healed(lab, lab.make({}))
 
     assert lab.made == 2
-    assert 4 <= lab.tried <= 16
+    assert 4 <= len(lab.tried) <= 16
+
+
+def test_what_is_large_is_put_back_last() -> None:
+    """An attempt sends what it puts back; a cache that is linked to all that is installed may be the whole image."""
+    lab = Sets(frozenset({PATHS[9], PATHS[1]}))
+
+    outcome = healed(lab, lab.make({}))
+
+    assert outcome.restored.keys() == {PATHS[9], PATHS[1]}
+    assert not any(PATHS[0] in paths for paths in lab.tried)
 
 
 @pytest.mark.parametrize("why", ["in_original", "blames_no_change"])
@@ -137,7 +160,7 @@ def test_what_no_change_explains_is_left_as_it_is(why: str) -> None:
 
     assert outcome.restored == {}
     assert len(failures(outcome.examined)) == 1
-    assert (lab.made, lab.tried) == (1, 0)
+    assert (lab.made, lab.tried) == (1, [])
     assert lab.alive == [outcome.made]
 
 
@@ -150,8 +173,20 @@ def test_a_search_ends_when_there_were_too_many_attempts() -> None:
 
     assert culprits <= outcome.restored.keys()
     assert failures(outcome.examined) == []
-    assert lab.tried <= 24
+    assert len(lab.tried) == 24
     assert lab.made == 2
+
+
+def test_an_engine_that_takes_no_attempt_hides_no_failure() -> None:
+    """The person reads why nothing was looked for, and the check's failure is the outcome."""
+    lab = Sets(frozenset({PATHS[6]}), refuses=True)
+
+    outcome = healed(lab, lab.make({}))
+
+    assert outcome.restored == {}
+    assert len(failures(outcome.examined)) == 1
+    assert lab.said[-1] == "what made it fail is not looked for: the engine cannot load the result: no room"
+    assert lab.alive == [outcome.made]
 
 
 def test_a_search_ends_after_ten_minutes() -> None:
@@ -160,7 +195,7 @@ def test_a_search_ends_after_ten_minutes() -> None:
 
     outcome = healed(lab, lab.make({}), lambda: lab.now)
 
-    assert lab.tried == 3
+    assert len(lab.tried) == 3
     assert PATHS[6] in outcome.restored
     assert failures(outcome.examined) == []
     tries = [sentence for sentence in lab.said if sentence.startswith("trying")]
