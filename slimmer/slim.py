@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from slimmer import __version__, rules, transports
+from slimmer import __version__, rules, temporary, transports
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
 from slimmer.errors import CheckError, GateError, SlimmerError, UsageError
@@ -109,6 +109,9 @@ def slim(options: Options, progress: Progress) -> Report:
     if any(rule.name == GPU_CODE for rule in chosen) and not options.settings.changes_gpu_code:
         raise UsageError(f"the rule {GPU_CODE} needs to know for which GPUs: add --gpu-arch sm_90, say")
     place = transports.target_place(options.output)
+    if not options.dry_run:
+        for path in temporary.remove_left(temporary.where_programs_work()):
+            progress.note(f"removed {path}, which a run that was killed left")
     if options.tag is not None:
         Tag.parse(options.tag)  # before any engine is asked
     with Session(progress, options.platform) as session:

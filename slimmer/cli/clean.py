@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from slimmer import temporary
 from slimmer.cli.exits import EXIT_CODES
 from slimmer.session import Session
 from slimmer.terminal import listener
@@ -11,14 +14,21 @@ from slimmer.trial import remove_left_behind
 
 
 @click.command("clean", epilog=EXIT_CODES)
-def command() -> None:
-    """Remove containers and trial images that killed runs left in the engine.
+@click.argument("directories", metavar="[DIR]...", nargs=-1, type=click.Path(file_okay=False, path_type=Path))
+def command(directories: tuple[Path, ...]) -> None:
+    """Remove what killed runs left: containers and trial images in the engine, temporary files on disk.
 
-    Those of a run that goes on stay, and those of another machine's run until it began a day ago.
+    Files are looked for in TMPDIR and, with all that is below it, in each DIR that a result, a report or debug files
+    were to go to; the next run that writes there removes them as well. What belongs to a run that goes on stays, and
+    another machine's until it began a day ago.
     """
-    with Session(listener("auto")) as session:
-        removed = remove_left_behind(session.engine)
-    for name in removed:
-        click.echo(f"removed {name}", err=True)
+    removed = [str(path) for path in temporary.remove_left(temporary.where_programs_work())]
+    removed += [str(path) for path in temporary.remove_left_below(directories)]
+    try:
+        with Session(listener("auto")) as session:
+            removed += remove_left_behind(session.engine)
+    finally:
+        for name in removed:
+            click.echo(f"removed {name}", err=True)
     if not removed:
         click.echo("nothing was left", err=True)

@@ -23,9 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from slimmer import temporary
 from slimmer.content import CHUNK, Content, File, Piece
 from slimmer.elf.object import is_elf
-from slimmer.errors import ElfError
+from slimmer.errors import DestinationError, ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,14 +80,17 @@ class Strip:
     def run(self, content: Content, flags: Sequence[str], time_limit: float) -> Content:
         """Give what `strip FLAGS` makes of CONTENT; raise StripError unless it exits 0, silent, with a result in time.
 
+        Raises DestinationError when there is no room for it to work in: a file that is kept for that reason would make
+        another image of the same source.
+
         The result lies in a file without a name: nothing of it is left on the disk whatever ends this process.
         """
         try:
-            with tempfile.TemporaryDirectory(prefix="slimmer-strip-") as directory:
+            with temporary.working_directory() as directory:
                 return self._run_in(Path(directory), content, flags, time_limit)
         except OSError as error:
             if error.errno in _OUT_OF_SPACE:
-                raise StripError(_no_space()) from error
+                raise _no_space() from error
             raise StripError(f"strip cannot be run: {error.strerror or error}") from error
 
     def _run_in(self, directory: Path, content: Content, flags: Sequence[str], time_limit: float) -> Content:
@@ -99,7 +103,7 @@ class Strip:
         status = _status(command, directory, content.size, time_limit)
         words = _words(directory / "err")
         if os.strerror(errno.ENOSPC) in words:
-            raise StripError(_no_space())
+            raise _no_space()
         if status is None:
             raise StripError(f"strip was stopped after {time_limit:g} seconds")
         if status:
@@ -204,5 +208,7 @@ def _words(path: Path) -> str:
     return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
 
 
-def _no_space() -> str:
-    return f"no space is left in {tempfile.gettempdir()} for strip to work in; TMPDIR names another directory"
+def _no_space() -> DestinationError:
+    return DestinationError(
+        f"no space is left in {tempfile.gettempdir()} for strip to work in; set TMPDIR to another directory"
+    )

@@ -8,12 +8,12 @@ a patchelf-ed library anew and shortens its segments, this changes no section in
 
 from __future__ import annotations
 
-import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from slimmer import temporary
 from slimmer.content import ZEROS, Content, File, Piece
 from slimmer.elf.object import PT_LOAD, SHT_NOBITS, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.errors import DestinationError, ElfError
@@ -157,14 +157,14 @@ def save(content: Content, directory: Path, build_id: str) -> Path:
     """Write a debug file to its place below DIRECTORY and give that place; the file there is never a partial one.
 
     A file of the same bytes is left alone, one of other bytes is replaced. Raise DestinationError when it cannot be
-    written; whatever ends the writing, nothing is left behind.
+    written; whatever ends the writing, nothing is left behind, by a killed run until the next one writes there.
     """
     path = directory / debug_path(build_id)
     with _blamed_on(path):
         if _holds(path, content):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    unfinished = temporary.unfinished(path.parent)
     try:
         with _blamed_on(path):
             stream = unfinished.open("xb", buffering=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from slimmer.content import CHUNK
 from slimmer.errors import DestinationError, UsageError
+from slimmer.temporary import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,26 +18,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(directory: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
-    """Give a new file in a directory, and what gives it a name in there at once; otherwise nothing of it is left."""
-    descriptor, name = tempfile.mkstemp(prefix=".slimmer-", dir=directory)
+    """Give a new file in a directory, and what gives it a name in there at once; otherwise nothing of it is left.
+
+    Of a run that is killed the file stays until the next one writes there.
+    """
+    name = unfinished(directory)
     try:
-        with open(descriptor, "w+b", buffering=CHUNK) as file:  # noqa: PTH123 - a descriptor
+        with name.open("x+b", buffering=CHUNK) as file:
 
             def put_as(path: Path) -> None:
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(name, path)  # noqa: PTH105 - a string and a path
+                name.replace(path)
 
             yield file, put_as
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108 - a string
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+            name.unlink()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip, StripError, find_strip
 from slimmer.elf.object import parse
-from slimmer.errors import ElfError
+from slimmer.errors import DestinationError, ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,6 @@ def test_strip_sees_neutral_names_and_a_neutral_environment(fake: Fake, monkeypa
         pytest.param("mkdir out", "gave no result", id="a directory for an output"),
         pytest.param("kill -SEGV $$", "killed by signal 11", id="crash"),
         pytest.param("head -c 9999999 /dev/zero > out", "File size limit|signal 25|File too large", id="a huge output"),
-        pytest.param("echo 'out: No space left on device' >&2; exit 1", "no space is left in .*TMPDIR", id="disk full"),
     ],
 )
 def test_anything_but_silent_success_is_an_error(script: str, words: str, fake: Fake, scratch: Path) -> None:
@@ -150,10 +149,17 @@ class _FullDisk:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_is_an_error_with_advice(fake: Fake, scratch: Path) -> None:
-    """Where strip's copy does not fit, the reason names the directory and the variable that moves it."""
-    with pytest.raises(StripError, match=f"no space is left in {scratch} .*TMPDIR"):
-        fake("true").run(Content([Piece(_FullDisk(), 0, 9)]), [], 60)
+@pytest.mark.parametrize(
+    ("script", "content"),
+    [
+        pytest.param("true", Content([Piece(_FullDisk(), 0, 9)]), id="for its copy"),
+        pytest.param("echo 'out: No space left on device' >&2; exit 1", Content.of(b"!<arch>\n"), id="for its result"),
+    ],
+)
+def test_a_full_disk_ends_the_run_with_advice(fake: Fake, scratch: Path, script: str, content: Content) -> None:
+    """A file that is kept because a disk was full would make another image; the error names the directory and TMPDIR."""
+    with pytest.raises(DestinationError, match=f"no space is left in {scratch} .*TMPDIR"):
+        fake(script).run(content, [], 60)
 
     assert list(scratch.iterdir()) == []
 

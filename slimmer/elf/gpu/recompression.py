@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.content import Content, Piece, read_exactly
 from slimmer.elf.gpu.fatbin import ENTRY, LZ4, ZSTD
-from slimmer.errors import ElfError, UsageError
+from slimmer.errors import DestinationError, ElfError, UsageError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -71,17 +71,23 @@ class _Spool:
     """A blob that grows, in a file without a name that goes with the last content that lies in it."""
 
     def __init__(self) -> None:
-        self._descriptor, path = tempfile.mkstemp(prefix="slimmer-")
-        os.unlink(path)  # noqa: PTH108 - the path is a string
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as contents refer to it
+        self._descriptor = file.fileno()
         self._size = 0
-        weakref.finalize(self, os.close, self._descriptor)
+        weakref.finalize(self, file.close)
 
     def append(self, data: bytes) -> int:
-        """Give where DATA is from now on."""
+        """Give where DATA is from now on; raise DestinationError when there is no room for it."""
         start = self._size
         view = memoryview(data)
         while view:
-            written = os.pwrite(self._descriptor, view, self._size)
+            try:
+                written = os.pwrite(self._descriptor, view, self._size)
+            except OSError as error:
+                raise DestinationError(
+                    f"packed GPU code cannot be kept in {tempfile.gettempdir()}: {error.strerror}; "
+                    "set TMPDIR to another directory"
+                ) from error
             self._size += written
             view = view[written:]
         return start
