@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 from slimmer.errors import DestinationError, SlimmerError
 from slimmer.formats.compression import Compression, compressed
@@ -19,6 +21,7 @@ from slimmer.tar_header import END_OF_ARCHIVE, padding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from types import TracebackType
 
     from slimmer.image import Config, Digest
 
@@ -157,33 +160,64 @@ def _header(name: str, size: int) -> bytes:
 
 
 class DirectoryWriter:
-    """An OCI layout in a directory. Nobody sees an image before its index entry is there, which comes last."""
+    """An OCI layout in a directory, which a context writes to: nobody sees any of it before `finish`.
+
+    Blobs have no names of their own until then. Nothing of them is left when the context ends without it, nor of the
+    directory, if that was made for them; what a killed run left there the next one removes.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Take a directory that is a layout or becomes one; raise DestinationError when it holds something else."""
         self._directory = directory
         self._blobs = directory / "blobs" / "sha256"
-        if directory.exists() and not (directory / LAYOUT).is_file() and any(directory.iterdir()):
+        self._is_new = not directory.exists()
+        if not self._is_new and not (directory / LAYOUT).is_file() and any(directory.iterdir()):
             raise DestinationError(f"{directory} holds files and is not an OCI image layout; name another directory")
+        self._unfinished = ExitStack()
+        self._names: list[Callable[[], None]] = []
+        """Give each blob its own name."""
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(exist_ok=True)
+        # First of all, so that whatever comes in between it is a layout, and the next run takes it for one.
+        self._put(LAYOUT, _LAYOUT_FILE)
         self._blobs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unfinished.close()
+        if self._is_new and not (self._directory / INDEX).exists():
+            with suppress(OSError):  # another run may have begun to write there
+                for directory in (self._blobs, self._blobs.parent):
+                    directory.rmdir()
+                (self._directory / LAYOUT).unlink()
+                self._directory.rmdir()
 
     def blob(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
         """Put a blob; one that is there already is put again, which changes nothing."""
         hashed = Hashed(chunks)
-        with replacing(self._blobs) as (file, put_as):
-            for chunk in hashed:
-                file.write(chunk)
-            put_as(self._blobs / hashed.digest.partition(":")[2])
+        file, put_as = self._unfinished.enter_context(replacing(self._blobs))
+        for chunk in hashed:
+            file.write(chunk)
+        file.flush()
+        self._names.append(partial(put_as, self._blobs / hashed.digest.partition(":")[2]))
         return hashed.digest, hashed.size
 
     def finish(self, descriptor: Descriptor) -> None:
-        """Put the image into the index, in place of those of the same tag."""
+        """Let the image appear: its blobs, then the index with it in place of those of the same tag."""
         tag = descriptor["annotations"][REF_NAME]
         others = [one for one in self._listed() if (one.get("annotations") or {}).get(REF_NAME) != tag]
-        for name, data in ((LAYOUT, _LAYOUT_FILE), (INDEX, index_of([*others, descriptor]))):
-            with replacing(self._directory) as (file, put_as):
-                file.write(data)
-                put_as(self._directory / name)
+        for name in self._names:
+            name()
+        self._put(LAYOUT, _LAYOUT_FILE)  # once more: another run may have given up here meanwhile
+        self._put(INDEX, index_of([*others, descriptor]))
+
+    def _put(self, name: str, data: bytes) -> None:
+        with replacing(self._directory) as (file, put_as):
+            file.write(data)
+            put_as(self._directory / name)
 
     def _listed(self) -> list[Descriptor]:
         path = self._directory / INDEX

@@ -72,11 +72,11 @@ class Target(InLayout):
         """Write the blobs, then the index, which makes the image appear; images of other tags stay."""
         with writing(self.path):
             require_room(self.path if self.path.exists() else self.path.absolute().parent, image.size)
-            writer = DirectoryWriter(self.path)
-            written, descriptor = self.written(image, writer)
-            # From here on the answer is yes: an interrupt that came now would have to say what is not so.
-            interrupts.ignore()
-            writer.finish(descriptor)
+            with DirectoryWriter(self.path) as writer:
+                written, descriptor = self.written(image, writer)
+                # From here on the answer is yes: an interrupt that came now would have to say what is not so.
+                interrupts.ignore()
+                writer.finish(descriptor)
         return Stored(written.config, written.compressed_size)
 
 
