@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import DeviceRequest, LogConfig, Ulimit
 
 from slimmer import interrupts
 from slimmer.engine import FAILURES, fail
-from slimmer.errors import CheckError
+from slimmer.errors import DestinationError
 from slimmer.runs import Run
 
 if TYPE_CHECKING:
@@ -67,6 +67,14 @@ class NotStartedError(Exception):
     """The image itself is why a container does not start: its message is what the engine says."""
 
 
+class ImageGoneError(Exception):
+    """The engine has the image no more."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(image_id)
+        self.image_id = image_id
+
+
 class Containers:
     """What a run runs in containers."""
 
@@ -89,7 +97,7 @@ class Containers:
         """Run COMMAND for at most TIME_LIMIT seconds in a container of its own and remove that, whatever happens.
 
         ENTRYPOINT and HEALTHCHECK of the image do not apply; its environment does, with ENV added, and with
-        AS_IMAGE its USER and WORKDIR. Raises CheckError when the engine cannot run it.
+        AS_IMAGE its USER and WORKDIR. Raises DestinationError when the engine cannot run it.
         """
         own: dict[str, Any] = {} if as_image else {"user": "0:0", "working_dir": "/"}
         own |= {"command": list(command[1:]), "entrypoint": [command[0]], "healthcheck": {"test": ["NONE"]}}
@@ -106,7 +114,7 @@ class Containers:
         """Give a container in which the image's own entrypoint and command run, as its own USER, in its own WORKDIR.
 
         HEALTH is what is asked instead of its HEALTHCHECK, as the engine's API has it. Raises NotStartedError where
-        the image has no such program or user, CheckError for what the engine cannot do.
+        the image has no such program or user, DestinationError for what the engine cannot do.
         """
         own = {"healthcheck": dict(health) if health is not None else {"test": ["NONE"]}}
         with self._container(image_id, own, "the image's own command", read_only=read_only) as name:
@@ -120,10 +128,12 @@ class Containers:
             with interrupts.held():
                 self._start(image_id, own, name, read_only=read_only)
             yield name
+        except ImageNotFound as error:
+            raise ImageGoneError(image_id) from error
         except FAILURES as error:
-            fail(CheckError, f"the engine cannot run {what} in {image_id}, so nothing is proved or tagged", error)
+            fail(DestinationError, f"the engine cannot run {what} in {image_id}, so nothing is proved or tagged", error)
         finally:
-            _remove(self._engine, name)
+            self._engine.tidy(lambda: _remove(self._engine, name))
 
     def _start(self, image_id: str, own: Mapping[str, Any], name: str, *, read_only: bool) -> None:
         client = self._engine.client
@@ -218,7 +228,7 @@ def remove_left(engine: Engine) -> list[str]:
     try:
         found = engine.client.containers(all=True, filters={"label": RUN_LABEL})
     except FAILURES as error:
-        fail(CheckError, "the engine does not say which containers it has", error)
+        fail(DestinationError, "the engine does not say which containers it has", error)
     removed = []
     for container in found:
         run = Run.parse(str((container.get("Labels") or {}).get(RUN_LABEL)))
@@ -231,11 +241,13 @@ def remove_left(engine: Engine) -> list[str]:
 def _remove(engine: Engine, name: str) -> None:
     try:
         with interrupts.held():
-            engine.client.remove_container(name, v=True, force=True)
+            engine.surely(lambda: engine.client.remove_container(name, v=True, force=True))
     except NotFound:
         return
     except FAILURES as error:
-        fail(CheckError, f"the container {name} is left; remove it with `docker rm -fv {name}`", error)
+        if "already in progress" in str(error):  # another run found what a killed one left, too
+            return
+        fail(DestinationError, f"the container {name} may be left in the engine; `slimmer clean` removes it", error)
 
 
 def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:

@@ -7,40 +7,60 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound, StreamParseError
+from docker.utils.socket import SocketError
+from urllib3.exceptions import HTTPError
 
 from slimmer import interrupts
 from slimmer.content import CHUNK
 from slimmer.errors import DestinationError, SlimmerError, SourceError
 from slimmer.platforms import Platform
+from slimmer.progress import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from slimmer.progress import Progress
     from slimmer.reference import Tag
 
-FAILURES = (DockerException, requests.RequestException, OSError)
-"""Whatever asking an engine may raise."""
+CUT_OFF = (
+    requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError, SocketError, ConnectionError
+)  # fmt: skip
+"""What asking raises when the engine, or the way to it, is gone: whether it did what it was asked to nobody knows."""
+
+FAILURES = (DockerException, StreamParseError, struct.error, requests.RequestException, OSError, *CUT_OFF)
+"""Whatever asking an engine may raise. The SDK lets through what it stumbles over when an answer is cut short."""
+
+_RETURNS = 30
+"""Seconds that an engine has to come back, as one that is restarted does, and to end what it was told to do."""
+
+_Answer = TypeVar("_Answer")
 
 
 class Engine:
     """The engine at DOCKER_HOST, or the local one."""
 
-    def __init__(self, client: docker.APIClient, where: str) -> None:
+    def __init__(self, client: docker.APIClient, where: str, progress: Progress) -> None:
         self.client = client
         self.where = where
+        self._progress = progress
+        self._is_gone = False
 
     @classmethod
     @contextmanager
-    def connect(cls) -> Iterator[Engine]:
-        """Give the engine; raise SourceError, saying how to start one, when none answers."""
+    def connect(cls, progress: Progress | None = None) -> Iterator[Engine]:
+        """Give the engine; raise SourceError, saying how to start one, when none answers.
+
+        PROGRESS hears when it has to be waited for.
+        """
         where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         try:
             # Saving and loading gigabytes may keep the engine silent for minutes: there is no time limit on an answer.
@@ -55,7 +75,7 @@ class Engine:
                 f"start one (systemctl start docker, or dockerd as root) or set DOCKER_HOST ({_first_line(error)})"
             ) from error
         try:
-            yield cls(client, where)
+            yield cls(client, where, progress or Silence())
         finally:
             client.close()
 
@@ -106,14 +126,17 @@ class Engine:
         except FAILURES as error:
             fail(SourceError, f"the engine cannot say what {reference!r} is", error)
 
-    def images(self) -> list[dict[str, Any]]:
-        """Give what the engine says of each image that it has, those without a name too."""
+    def image_ids(self) -> list[str]:
+        """Give the ID of each image that the engine has, of those without a name too."""
         try:
-            found = [str(image["Id"]) for image in self.client.images()]
+            return [str(image["Id"]) for image in self.client.images()]
         except FAILURES as error:
             fail(SourceError, "the engine does not say which images it has", error)
+
+    def images(self) -> list[dict[str, Any]]:
+        """Give what the engine says of each image that it has, those without a name too."""
         # One may be removed by somebody else meanwhile.
-        return [described for image_id in found if (described := self.find(image_id)) is not None]
+        return [described for image_id in self.image_ids() if (described := self.find(image_id)) is not None]
 
     def names(self, repository: str) -> list[str]:
         """Give every name of a repository."""
@@ -130,44 +153,50 @@ class Engine:
         except FAILURES as error:
             fail(SourceError, f"the engine stopped sending {image_id}", error)
 
-    def load(self, archive: Iterator[bytes], progress: Progress) -> None:
-        """Load an archive; raise DestinationError when the engine does not take it."""
-        with self._answered(archive, progress) as body:
+    def load(self, archive: Iterator[bytes], tag: Tag) -> None:
+        """Load an archive of an image of this name; raise DestinationError when the engine does not take it."""
+        with self._answered(archive, tag) as body:
             for line in self.client.load_image(body):  # type: ignore[no-untyped-call]
                 if "error" in line:
                     raise DestinationError(f"the engine cannot load the result: {line['error']}")
 
-    def import_layer(self, layer: Iterator[bytes], size: int, tag: Tag, progress: Progress) -> None:
+    def import_layer(self, layer: Iterator[bytes], size: int, tag: Tag) -> None:
         """Make an image of a layer's plain tar of SIZE bytes, which goes straight to where it stays.
 
         Raises DestinationError when the engine does not take it.
         """
-        with self._answered(layer, progress) as body:
+        with self._answered(layer, tag) as body:
             said = self.client.import_image_from_data(_Measured(body, size), tag.repository, tag.tag)
             for line in str(said).splitlines():
                 if "error" in (answer := json.loads(line)):
                     raise DestinationError(f"the engine cannot import the result: {answer['error']}")
 
     @contextmanager
-    def _answered(self, chunks: Iterator[bytes], progress: Progress) -> Iterator[Iterator[bytes]]:
+    def _answered(self, chunks: Iterator[bytes], tag: Tag) -> Iterator[Iterator[bytes]]:
         """Give the body of a request that makes an image.
 
         From the last byte sent until the engine's answer an interrupt waits: the engine goes on registering the image
-        whether its client listens or not, and an image that appears after the cleanup would stay.
+        whether its client listens or not, and an image that appears after the cleanup would stay. For the same reason
+        it is waited for when the answer is lost.
         """
+        is_sent = False
         with ExitStack() as answered:
 
             def body() -> Iterator[bytes]:
+                nonlocal is_sent
                 yield from chunks
+                is_sent = True
                 answered.enter_context(
                     interrupts.held(
-                        lambda: progress.note("interrupted; waiting for the engine, so that nothing is left in it")
+                        lambda: self.note("interrupted; waiting for the engine, so that nothing is left in it")
                     )
                 )
 
             try:
                 yield body()
-            except FAILURES as error:
+            except (*FAILURES, json.JSONDecodeError) as error:
+                if is_sent and isinstance(error, CUT_OFF) and self._comes_back():
+                    _wait_for(lambda: self.find(str(tag)) is not None)
                 fail(DestinationError, "the engine did not take the result", error)
 
     def steps(self, image: str) -> list[str] | None:
@@ -186,22 +215,71 @@ class Engine:
         return next(iter(steps), "") if steps is not None else None
 
     def tag(self, image: str, repository: str, tag: str) -> None:
-        """Give an image a name; whatever had it loses it."""
+        """Give an image a name; whatever had it loses it. Raises DestinationError, and then the image has it not."""
+        name = f"{repository}:{tag}"
         try:
             with interrupts.held():
                 self.client.tag(image, repository, tag)
         except FAILURES as error:
-            fail(DestinationError, f"the engine cannot tag {repository}:{tag}", error)
+            # An answer that is lost says nothing of the deed.
+            if isinstance(error, CUT_OFF) and self._comes_back() and (self.find(name) or {}).get("Id") == image:
+                return
+            fail(DestinationError, f"the engine cannot tag {name}", error)
 
     def discard(self, reference: str) -> None:
         """Take a name from an image, and the image with its last name. Nothing of that name is no fault."""
         try:
             with interrupts.held():
-                self.client.remove_image(reference, noprune=False)
+                self.surely(lambda: self.client.remove_image(reference, noprune=False))
         except NotFound:
             return
         except FAILURES as error:
-            fail(DestinationError, f"{reference} is left in the engine; remove it with `docker rmi {reference}`", error)
+            fail(DestinationError, f"{reference} may be left in the engine; `slimmer clean` removes it", error)
+
+    def tidy(self, deed: Callable[[], None]) -> None:
+        """Do what cleans up at an end. That it cannot be done is told, and hides no fault before it and no success."""
+        try:
+            deed()
+        except SlimmerError as error:
+            self.note(str(error))
+
+    def surely(self, deed: Callable[[], _Answer]) -> _Answer:
+        """Ask for what must be done whatever happens: twice of an engine that stumbles or is gone for a while."""
+        try:
+            return deed()
+        except APIError as error:
+            if not error.is_server_error():
+                raise
+        except CUT_OFF:
+            if not self._comes_back():
+                raise
+        return deed()
+
+    def note(self, sentence: str) -> None:
+        """Tell the person."""
+        self._progress.note(sentence)
+
+    def _comes_back(self) -> bool:
+        """Wait until the engine answers, if it does; one that was waited for in vain is not waited for again."""
+        if self._is_gone:
+            return False
+        if not self._answers():
+            self.note("the engine does not answer; waiting for it, so that nothing is left in it")
+            self._is_gone = not _wait_for(self._answers)
+        return not self._is_gone
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except FAILURES:
+            return False
+
+
+def _wait_for(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _RETURNS
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return held
 
 
 class _Measured:
@@ -224,5 +302,8 @@ def _first_line(error: Exception) -> str:
 
 def fail(kind: type[SlimmerError], what: str, error: Exception) -> NoReturn:
     """Raise a KIND of SlimmerError that says what could not be done, and why the engine says so."""
-    detail = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
-    raise kind(f"{what}: {detail}") from error
+    if isinstance(error, CUT_OFF):
+        detail = "the connection to it was lost; see with `docker info` whether it still runs"
+    else:
+        detail = str(error.explanation if isinstance(error, APIError) and error.explanation else error)
+    raise kind(f"{what}: {' '.join(detail.split())}") from error

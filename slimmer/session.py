@@ -45,7 +45,7 @@ class Session:
     def engine(self) -> Engine:
         """The engine; raises SourceError, saying how to start one, when none answers."""
         if self._engine is None:
-            self._engine = self.hold(Engine.connect())
+            self._engine = self.hold(Engine.connect(self.progress))
         return self._engine
 
     def default_platform(self) -> Platform:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from slimmer import checks
 from slimmer.checks import FAILED, Pair, Stored, Subject
 from slimmer.checks.command import CommandCheck
-from slimmer.containers import Containers, Recalling, remove_left
-from slimmer.errors import SlimmerError
+from slimmer.containers import Containers, ImageGoneError, Recalling, remove_left
+from slimmer.errors import DestinationError, SlimmerError, SourceError
 from slimmer.formats import overlay2
 from slimmer.reference import Tag
 from slimmer.runs import Run
@@ -103,10 +103,8 @@ class Trials:
 
     def _drop(self, tag: Tag) -> None:
         self._tags.remove(tag)
-        try:
-            self.session.engine.discard(str(tag))
-        except SlimmerError as error:
-            self.session.progress.note(str(error))
+        engine = self.session.engine
+        engine.tidy(lambda: engine.discard(str(tag)))
 
     def keep(self, trial: Trial) -> str:
         """Give a trial a name that stays, and give that."""
@@ -123,7 +121,10 @@ class Trials:
     def _found(self, found: Opened) -> Subject:
         config, layers, engine_id = found.image.config, found.image.layers, found.source.engine_id
         if engine_id is not None:
-            return Subject(engine_id, found.rootfs, config, self.session.engine.inspect(engine_id))
+            inspected = self.session.engine.find(engine_id)
+            if inspected is None:
+                raise _gone(SourceError, "the source image", engine_id)
+            return Subject(engine_id, found.rootfs, config, inspected)
         writable = Writable(
             lambda: [(layer.content.size, layer.content.chunks()) for layer in layers],
             lambda _: config,
@@ -135,8 +136,7 @@ class Trials:
     def examine(self, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted) -> tuple[Examined, ...]:
         """Give what every check found, each command in a container of its own."""
         self._containers = Recalling(self.session.engine, self._run, original.id)
-        pair, more = self._pair(original, slimmed, plan, wanted, self._containers)
-        return checks.examine(pair, self.session.progress, more)
+        return self._examined(self._pair(original, slimmed, plan, wanted, self._containers), wanted)
 
     def passes(
         self, check: str, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted, *, recalls: bool
@@ -148,15 +148,19 @@ class Trials:
         """
         recalling = self._containers if recalls else None
         containers = recalling or Containers(self.session.engine, self._run)
-        pair, more = self._pair(original, slimmed, plan, wanted, containers)
-        found = checks.examine(pair, self.session.progress, more, check)
+        found = self._examined(self._pair(original, slimmed, plan, wanted, containers), wanted, check)
         return all(one.verdict.status != FAILED for one in found)
 
-    def _pair(
-        self, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted, containers: Containers
-    ) -> tuple[Pair, list[CommandCheck]]:
-        pair = Pair(original, slimmed, plan, containers, lambda: self._stored(slimmed), wanted.http_path)
-        return pair, [CommandCheck(spec) for spec in wanted.commands]
+    def _pair(self, original: Subject, slimmed: Subject, plan: Plan, wanted: Wanted, containers: Containers) -> Pair:
+        return Pair(original, slimmed, plan, containers, lambda: self._stored(slimmed), wanted.http_path)
+
+    def _examined(self, pair: Pair, wanted: Wanted, only: str | None = None) -> tuple[Examined, ...]:
+        try:
+            return checks.examine(pair, self.session.progress, [CommandCheck(spec) for spec in wanted.commands], only)
+        except ImageGoneError as error:
+            if error.image_id == pair.original.id:
+                raise _gone(SourceError, "the source image", error.image_id) from error
+            raise _gone(DestinationError, "the trial image", error.image_id) from error
 
     def _stored(self, subject: Subject) -> Stored:
         """Give an image as the engine has it now, and the directory of its one layer where it is within reach."""
@@ -167,6 +171,10 @@ class Trials:
         if not isinstance(root, Path) or not upper or not Path(upper).is_relative_to(root):
             return Stored(image, None)
         return Stored(image, Path(upper))
+
+
+def _gone(kind: type[SlimmerError], what: str, image_id: str) -> SlimmerError:
+    return kind(f"{what} {image_id} was removed from the engine while slimmer worked; nothing was tagged")
 
 
 def remove_left_behind(engine: Engine) -> list[str]:

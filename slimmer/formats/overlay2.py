@@ -72,6 +72,11 @@ def local_root(info: Mapping[str, Any], docker_host: str) -> Path | NotInPlace:
     return root if is_there else NotInPlace(f"the engine's directory {root} is not on this machine")
 
 
+def has(root: Path, image_id: str) -> bool:
+    """Say whether an engine that keeps its images in ROOT has this one."""
+    return bool(_DIGEST.fullmatch(image_id)) and _raw_config(root, image_id).is_file()
+
+
 def read(root: Path, image_id: str, reference: str) -> Image | NotInPlace:
     """Give an image by its ID, out of the engine's directory ROOT; or why it cannot be read there.
 
@@ -80,7 +85,7 @@ def read(root: Path, image_id: str, reference: str) -> Image | NotInPlace:
     """
     if not _DIGEST.fullmatch(image_id):
         return NotInPlace(f"{image_id!r} is no digest")
-    path = root / "image/overlay2/imagedb/content" / image_id.replace(":", "/")
+    path = _raw_config(root, image_id)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -90,6 +95,10 @@ def read(root: Path, image_id: str, reference: str) -> Image | NotInPlace:
     config = Config.parse(raw, reference)
     found = layers(root, config.diff_ids)
     return found if isinstance(found, NotInPlace) else Image(reference, config, found)
+
+
+def _raw_config(root: Path, image_id: str) -> Path:
+    return root / "image/overlay2/imagedb/content" / image_id.replace(":", "/")
 
 
 def layers(root: Path, diff_ids: Sequence[str]) -> tuple[Layer, ...] | NotInPlace:

@@ -65,12 +65,22 @@ def temporary_file(what: str) -> Iterator[BinaryIO]:
 
 def require_room(size: int, reference: str) -> None:
     """Raise SourceError when SIZE bytes more do not fit where spools lie."""
+    if lacking := _lacking(size):
+        raise SourceError(f"reading {reference} takes {lacking}")
+
+
+def require_room_to_pack(size: int, what: str) -> None:
+    """Raise DestinationError when SIZE bytes, which WHAT takes at most when it is packed, do not fit there."""
+    if lacking := _lacking(size):
+        raise DestinationError(f"packing {what} takes up to {lacking}")
+
+
+def _lacking(size: int) -> str:
     place = directory()
     free = shutil.disk_usage(place).free
-    if free < size:
-        raise SourceError(
-            f"reading {reference} takes {size:,} bytes in {place}, where {free:,} are free; set TMPDIR to a larger one"
-        )
+    if free >= size:
+        return ""
+    return f"{size:,} bytes in {place}, where {free:,} are free; set TMPDIR to a larger one"
 
 
 def directory() -> str:

@@ -15,9 +15,10 @@ from slimmer.errors import DestinationError
 from slimmer.formats import docker_save
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import ArchiveWriter, named, plain_layer, write_image
-from slimmer.formats.spool import temporary_file
+from slimmer.formats.spool import require_room_to_pack, temporary_file
 from slimmer.formats.store import Hashed
 from slimmer.progress import watched, watched_layers
+from slimmer.room import require_in_engine
 from slimmer.transports import Loaded
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _Sent:
 
 
 def load(image: Writable, tag: Tag, session: Session) -> Loaded:
-    """Put an image into the engine as TAG; raise DestinationError when it is not what was sent.
+    """Put an image into the engine as TAG; raise DestinationError when it does not fit, or is not what was sent.
 
     A load that ended well is not believed: engines have reported success for images that were not there.
     """
@@ -46,8 +47,11 @@ def load(image: Writable, tag: Tag, session: Session) -> Loaded:
     if engine.keeps_blobs:
         sent = _load_blobs(image, tag, session, Compression.GZIP)
     elif engine.takes_layers_alone and image.is_one_layer:
+        require_in_engine(engine, image.size, "the result")
         sent = _load_straight(image, tag, session)
     else:
+        # An archive is unpacked beside the images before any of it becomes one.
+        require_in_engine(engine, 2 * image.size, "putting the image into the engine")
         sent = _load_plain(image, tag, session)
     return _found(sent, tag, session)
 
@@ -89,17 +93,17 @@ def _load_straight(image: Writable, tag: Tag, session: Session) -> _Sent:
         # The engine writes while the next files are read.
         with closing(ahead(chunks)) as ready:
             hashed = Hashed(watched(ready, progress, "writing", size))
-            engine.import_layer(iter(hashed), size, imported, progress)
+            engine.import_layer(iter(hashed), size, imported)
         config = image.configure((hashed.digest,))
-        engine.load(docker_save.described_as(config, ["layer.tar"], str(tag)), progress)
+        engine.load(docker_save.described_as(config, ["layer.tar"], str(tag)), tag)
     finally:
-        engine.discard(str(imported))
+        engine.tidy(lambda: engine.discard(str(imported)))
     return _Sent(config, (plain_layer(hashed.digest, size),))
 
 
 def _load_plain(image: Writable, tag: Tag, session: Session, below: tuple[Descriptor, ...] = ()) -> _Sent:
     archive = docker_save.Archive(image.layers(), image.configure, str(tag), len(below))
-    session.engine.load(watched(archive.chunks(), session.progress, "writing", image.size), session.progress)
+    session.engine.load(watched(archive.chunks(), session.progress, "writing", image.size), tag)
     if archive.config is None:
         raise DestinationError("the engine answered before it had the whole result")
     return _Sent(archive.config, (*below, *(plain_layer(*layer) for layer in archive.written)))
@@ -113,6 +117,7 @@ def _load_blobs(
     The containerd image store pushes and shows the blobs that it was given: a plain layer would take several times the
     room of the source's. How long a compressed layer gets is known at its end only, so it is kept in a file first.
     """
+    require_room_to_pack(image.size, str(tag))
     with temporary_file(str(tag)) as file:
         writer = ArchiveWriter(file)
         layers = watched_layers(image.layers(), session.progress, "packing", image.size)
@@ -121,5 +126,5 @@ def _load_blobs(
         size = file.tell()
         file.seek(0)
         chunks = iter(lambda: file.read(1 << 20), b"")
-        session.engine.load(watched(chunks, session.progress, "writing", size), session.progress)
+        session.engine.load(watched(chunks, session.progress, "writing", size), tag)
     return _Sent(written.config, written.layers, written.compressed_size)
