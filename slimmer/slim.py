@@ -167,6 +167,8 @@ def _carried_out(
 ) -> Report:
     """Make the image, prove it and put it where it is to go; give the report of a whole run."""
     is_tried = options.verify or target.in_engine
+    if options.verify:
+        laboratory.trials.require_room(report.plan.layer_size())
     made = laboratory.build(report.plan, report.links) if is_tried else None
     laps.end("write")
     if options.verify and made is not None:

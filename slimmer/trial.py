@@ -13,7 +13,7 @@ from slimmer.checks import FAILED, Pair, Stored, Subject
 from slimmer.checks.command import CommandCheck
 from slimmer.containers import Containers, ImageGoneError, Recalling, remove_left
 from slimmer.errors import DestinationError, SlimmerError, SourceError
-from slimmer.formats import overlay2
+from slimmer.formats import overlay2, spool
 from slimmer.reference import Tag
 from slimmer.runs import Run
 from slimmer.transports import Writable, docker_daemon
@@ -67,6 +67,7 @@ class Trials:
         self._tags: list[Tag] = []
         self._original: Subject | None = None
         self._containers: Containers | None = None
+        self._has_looked = False
 
     @classmethod
     @contextmanager
@@ -82,20 +83,36 @@ class Trials:
         finally:
             for tag in reversed(list(trials._tags)):  # an image before one that it lies upon
                 trials._drop(tag)
+        if trials._has_looked:
+            # An engine ends what a killed run had asked for, so it may have put it there since.
+            session.engine.tidy(trials._remove_left_behind)
 
     def load(self, image: Writable, role: str, below: Trial | None = None) -> Trial:
         """Put an image into the engine; ROLE is what it is to this run, and part of its name.
 
         With BELOW the layers of IMAGE lie over those of that trial.
         """
-        if not self._tags:
-            for name in remove_left_behind(self.session.engine):
-                self.session.progress.note(f"removed {name}, which a run that was killed left in the engine")
+        if not self._has_looked:
+            self._remove_left_behind()
         tag = Tag(REPOSITORY, f"{self._run}-{next(self._numbers)}-{role}")
         self._tags.append(tag)
         if below is None:
             return Trial(load(image, tag, self.session), tag)
         return Trial(load_over(below.loaded, image, tag, self.session), tag)
+
+    def require_room(self, size: int) -> None:
+        """Raise DestinationError when a trial of SIZE bytes, which the checks read back, does not fit where it goes.
+
+        Nothing is kept of what can be read in the engine's directory.
+        """
+        root = overlay2.local_root(self.session.engine.info, self.session.engine.where)
+        if not isinstance(root, Path):
+            spool.require_room(size, "reading the result back to check it takes", DestinationError)
+
+    def _remove_left_behind(self) -> None:
+        self._has_looked = True
+        for name in remove_left_behind(self.session.engine):
+            self.session.progress.note(f"removed {name}, which a run that was killed left in the engine")
 
     def drop(self, trial: Trial) -> None:
         """Take a trial's name away; nobody needs the image any more."""

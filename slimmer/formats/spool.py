@@ -15,6 +15,8 @@ from slimmer.errors import DestinationError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from slimmer.errors import SlimmerError
+
 
 class Spool:
     """A growing file that contents are put into; they can be read as long as it is open."""
@@ -63,24 +65,12 @@ def temporary_file(what: str) -> Iterator[BinaryIO]:
         ) from error
 
 
-def require_room(size: int, reference: str) -> None:
-    """Raise SourceError when SIZE bytes more do not fit where spools lie."""
-    if lacking := _lacking(size):
-        raise SourceError(f"reading {reference} takes {lacking}")
-
-
-def require_room_to_pack(size: int, what: str) -> None:
-    """Raise DestinationError when SIZE bytes, which WHAT takes at most when it is packed, do not fit there."""
-    if lacking := _lacking(size):
-        raise DestinationError(f"packing {what} takes up to {lacking}")
-
-
-def _lacking(size: int) -> str:
+def require_room(size: int, deed: str, kind: type[SlimmerError]) -> None:
+    """Raise a KIND of SlimmerError when SIZE bytes more do not fit where spools lie; DEED is what takes them."""
     place = directory()
     free = shutil.disk_usage(place).free
-    if free >= size:
-        return ""
-    return f"{size:,} bytes in {place}, where {free:,} are free; set TMPDIR to a larger one"
+    if free < size:
+        raise kind(f"{deed} {size:,} bytes in {place}, where {free:,} are free; set TMPDIR to a larger one")
 
 
 def directory() -> str:

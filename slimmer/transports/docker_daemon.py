@@ -74,7 +74,7 @@ class Source:
 
     def _sent(self) -> Image:
         session = self.session
-        require_room(self.size, self.reference)
+        require_room(self.size, f"reading {self.reference} takes", SourceError)
         spool = session.hold(Spool.open(self.reference))
         saved = watched(session.engine.save(self.engine_id), session.progress, "reading", self.size)
         store = Archive.in_stream(saved, self.reference, spool)

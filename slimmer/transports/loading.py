@@ -15,7 +15,7 @@ from slimmer.errors import DestinationError
 from slimmer.formats import docker_save
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import ArchiveWriter, named, plain_layer, write_image
-from slimmer.formats.spool import require_room_to_pack, temporary_file
+from slimmer.formats.spool import require_room, temporary_file
 from slimmer.formats.store import Hashed
 from slimmer.progress import watched, watched_layers
 from slimmer.room import require_in_engine
@@ -117,7 +117,7 @@ def _load_blobs(
     The containerd image store pushes and shows the blobs that it was given: a plain layer would take several times the
     room of the source's. How long a compressed layer gets is known at its end only, so it is kept in a file first.
     """
-    require_room_to_pack(image.size, str(tag))
+    require_room(image.size, f"packing {tag} takes up to", DestinationError)
     with temporary_file(str(tag)) as file:
         writer = ArchiveWriter(file)
         layers = watched_layers(image.layers(), session.progress, "packing", image.size)

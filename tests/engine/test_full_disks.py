@@ -68,6 +68,20 @@ def test_no_room_to_read(field: Arena, disk: Path) -> None:
     assert list(disk.iterdir()) == []
 
 
+def test_no_room_to_read_the_result_back(field: Arena, disk: Path) -> None:
+    """What an engine out of reach has made of it is read once more, which is known before it is made: exit 5."""
+    with nearly_full(disk, 60_000_000):
+        running = field.start(field.ways[REMOTE], temporary=disk)
+        struck = field.look(running, field.ways[REMOTE])
+
+    assert struck.status == 5, struck.said
+    assert re.search(
+        rf"reading the result back .* takes 4\d,.* bytes in {disk}, where 1\d,", struck.said.splitlines()[-1]
+    )
+    assert "slimmer: writing" not in struck.said
+    assert struck.wrong + struck.amiss_when_refused() + struck.left == []
+
+
 def test_the_disk_fills_while_it_is_read(field: Arena, disk: Path) -> None:
     """Somebody else takes the room in the middle: exit 4, and no temporary file is left."""
     running = field.start(field.ways[REMOTE], temporary=disk)

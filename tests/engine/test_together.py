@@ -52,6 +52,21 @@ def test_two_runs_of_one_image(field: Arena, way: int) -> None:
     field.reset()
 
 
+def test_what_the_engine_ends_late_for_a_killed_run_is_removed(field: Arena) -> None:
+    """It goes on with what it was told: an image that appears after a run has looked is there when it looks again."""
+    alive = Run.this()
+    late = f"slimmer-trial:{replace(alive, ticks=alive.ticks - 1)}-1-result"
+    running = field.start(field.ways[IN_PLACE])
+    running.wait("slimmer: verifying", 0)
+    field.engine("tag", NAME, late)
+
+    struck = field.look(running, field.ways[IN_PLACE])
+
+    assert struck.status == 0, struck.said
+    assert f"removed the image {late}" in struck.said
+    assert struck.wrong + struck.left == []
+
+
 @pytest.mark.parametrize(
     ("way", "stage"),
     [(REMOTE, "reading"), (REMOTE, "writing"), (IN_PLACE, "writing"), (IN_PLACE, "verifying")],
