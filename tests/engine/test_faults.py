@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,20 @@ def test_a_request_fails(field: Arena, fault: Fault, status: int, words: str) ->
     assert struck.status == status, struck.said
     assert re.search(words, struck.said.splitlines()[-1])
     assert_all_is_well(struck)
+
+
+@pytest.mark.parametrize("request_line", ["POST .*/images/create", "POST .*/images/load"], ids=["import", "load"])
+def test_an_image_that_the_engine_makes_for_nobody(field: Arena, request_line: str) -> None:
+    """It has all that it needs and goes on when the connection is cut: what it makes then is waited for, and removed."""
+    fault = Fault(request_line, late=1.5)
+    with forwarded(field.engine.env["DOCKER_HOST"].removeprefix("unix://"), fault) as host:
+        struck = field.look(field.start(field.ways[REMOTE], host), field.ways[REMOTE])
+        time.sleep(2)
+
+    assert struck.status == 5, struck.said
+    assert LOST in struck.said.splitlines()[-1]
+    assert_all_is_well(struck)
+    assert field.left() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])

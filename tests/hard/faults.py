@@ -22,6 +22,7 @@ from strikes import Arena, Struck, Way, arena
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+_ANOTHER_EACH_TIME = re.compile(r"(slimmer-|slimmer-trial:)[0-9]+-[0-9a-z-]+|sha256:[0-9a-f]{64}")
 _FAULTS: dict[str, Callable[[str], Fault]] = {
     "answered 500": lambda pattern: Fault(pattern, status=500),
     "cut before the engine has it": lambda pattern: Fault(pattern, before_engine=0),
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> bool:
         requests = [one for one in _requests(field, way) if re.search(chosen.only, one)]
         cases = [(request, name) for request in requests for name in _FAULTS][part - 1 :: parts]
         for request, name in cases:
-            struck = faulted(field, way, _FAULTS[name](f"^{re.escape(request)}"))
+            struck = faulted(field, way, _FAULTS[name](_pattern(request)))
             sentences = [*struck.wrong, *(f"left {what}" for what in struck.left), *struck.amiss_when_refused()]
             statuses[struck.status] += 1
             wrong += bool(sentences)
@@ -73,8 +74,12 @@ def faulted(field: Arena, way: Way, fault: Fault) -> Struck:
 
 
 def _requests(field: Arena, way: Way) -> Iterator[str]:
-    """Give each kind of request that a run makes: its method and the beginning of its path, which is the same each time."""
+    """Give each kind of request that a run makes: its method and its path, with a * for what is another one each time."""
     fault = Fault("^never$")
     faulted(field, way, fault)
-    kinds = (re.sub(r"(slimmer-|trial:)[0-9]+-.*|[0-9a-f]{64}.*|\?.*", "", request) for request in fault.seen)
+    kinds = (_ANOTHER_EACH_TIME.sub("*", request.partition("?")[0]) for request in fault.seen)
     yield from dict.fromkeys(kinds)
+
+
+def _pattern(kind: str) -> str:
+    return "^" + re.escape(kind).replace(r"\*", "[^/?]*") + r"(\?|$)"

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LAST_CHUNK = b"0\r\n\r\n"
 _REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) (\S+) HTTP/1\.1\r\n")
 
 
@@ -28,6 +30,8 @@ class Fault:
     status: int | None = None
     before_engine: int | None = None
     from_engine: int | None = None
+    late: float | None = None
+    """Instead, the client is cut off when it has sent the last chunk, which the engine gets so many seconds later."""
     seen: list[str] = field(default_factory=list)
     """Every request until now, as `METHOD PATH`."""
     has_happened: bool = False
@@ -81,12 +85,16 @@ class _Wire:
         self._up: int | None = None
         self._down: int | None = None
         """How many bytes may still pass each way before the connection is cut."""
+        self._late: float | None = None
 
     def to_engine(self) -> None:
         with suppress(OSError):  # either side may hang up
             while data := self._client.recv(1 << 16):
                 if not self._passes(data):
                     return
+                if self._late is not None and data.endswith(_LAST_CHUNK):
+                    self._client.shutdown(socket.SHUT_RDWR)
+                    time.sleep(self._late)
                 if self._up is not None:
                     data, self._up = data[: self._up], self._up - len(data)
                 self._engine.sendall(data)
@@ -114,7 +122,7 @@ class _Wire:
         if self._fault is None or match is None or not self._fault.strikes(b" ".join(match.groups()).decode()):
             return True
         if self._fault.status is None:
-            self._up, self._down = self._fault.before_engine, self._fault.from_engine
+            self._up, self._down, self._late = self._fault.before_engine, self._fault.from_engine, self._fault.late
             return True
         body = json.dumps({"message": "this engine has a fault"}).encode()
         self._client.sendall(
