@@ -12,11 +12,15 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from slimmer.errors import SourceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CHUNK = 1 << 18
 """How many bytes are held at a time when content is streamed."""
+WHOLE = 32 << 20
+"""How many bytes a file may have that is read as a whole: a package manager's list, a RECORD. All have a tenth."""
 
 
 class Blob(Protocol):
@@ -89,21 +93,31 @@ class Piece:
         return Piece(self.blob, self.offset + length, self.length - length) if length < self.length else None
 
 
+_FIRST: tuple[int, ...] = (0,)
+
+
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_starts", "pieces", "size")
+    __slots__ = ("_pieces", "_starts", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self.pieces = tuple(piece for piece in pieces if piece.length)
+        found = tuple(piece for piece in pieces if piece.length)
+        # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
+        self._pieces = found[0] if len(found) == 1 else found
         starts = []
         size = 0
-        for piece in self.pieces:
+        for piece in found:
             starts.append(size)
             size += piece.length
-        self._starts = tuple(starts)
+        self._starts = tuple(starts) if len(starts) != 1 else _FIRST
         self.size = size
         """Length in bytes."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Where the bytes lie."""
+        return self._pieces if isinstance(self._pieces, tuple) else (self._pieces,)
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -115,22 +129,33 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._pieces(offset, offset + length)]
+        parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def whole(self, name: str) -> bytes:
+        """Give all the bytes at once; raise SourceError for the file NAME where nobody should hold so many.
+
+        A hole makes a file as large as anybody likes at no cost.
+        """
+        if self.size > WHOLE:
+            raise SourceError(
+                f"/{name} has {self.size:,} bytes, and slimmer holds no more than {WHOLE:,} of such a file"
+            )
+        return self.read_at(0, self.size)
 
     def read_piece(self, offset: int, length: int) -> bytes:
         """Give the bytes from OFFSET: as many of LENGTH as lie in one piece, none only at the end."""
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        piece = next(self._pieces(offset, offset + length))
+        piece = next(self._parts(offset, offset + length))
         return piece.blob.read_at(piece.offset, piece.length)
 
     def slice(self, start: int, stop: int) -> Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
-        return Content(self._pieces(start, stop))
+        return Content(self._parts(start, stop))
 
     def overlaid(self, offset: int, data: bytes) -> Content:
         """Give this content with DATA in place of what lies at OFFSET; it must fit."""
@@ -171,10 +196,11 @@ class Content:
         """
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
-    def _pieces(self, start: int, stop: int) -> Iterator[Piece]:
+    def _parts(self, start: int, stop: int) -> Iterator[Piece]:
         index = max(bisect_right(self._starts, start) - 1, 0)
+        pieces = self.pieces
         while start < stop:
-            piece = self.pieces[index]
+            piece = pieces[index]
             skip = start - self._starts[index]
             length = min(piece.length - skip, stop - start)
             yield Piece(piece.blob, piece.offset + skip, length)

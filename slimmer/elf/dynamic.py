@@ -39,7 +39,7 @@ _WIDE_HASH = frozenset({(22, 64), (0x9026, 64)})  # s390x and Alpha write DT_HAS
 
 # No object comes near these; they bound what a hostile one costs.
 _MAX_DYNAMIC, _MAX_NEEDED, _MAX_PATHS = 1 << 20, 1 << 12, 1 << 10
-_MAX_STRINGS, _MAX_SYMBOLS, _MAX_NAME, _MAX_VERSION = 128 << 20, 1 << 22, 1 << 17, 1 << 10
+_MAX_STRINGS, _MAX_SYMBOLS, _MAX_NAME, _MAX_VERSION = 64 << 20, 1 << 20, 1 << 17, 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _named(elf: Object, tags: dict[int, int], strings: bytes) -> Iterator[tuple[
     indices: tuple[int, ...] = (1,) * count
     if _DT_VERSYM in tags and count:
         indices = struct.unpack(f"{elf.form.order}{count}H", loaded(elf, tags[_DT_VERSYM], 2 * count))
-    budget = 16 * len(strings) + (1 << 20)  # names may share their tails, but not without end
+    budget = 2 * len(strings) + (1 << 20)  # names may share their tails, but not without end
     for index, fields in zip(indices, packing.iter_unpack(table), strict=True):
         if wide:
             start, info, other, section, value = fields

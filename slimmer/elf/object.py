@@ -27,7 +27,7 @@ _SH_TYPE, _SH_OFFSET, _SH_SIZE, _SH_LINK = 1, 4, 5, 6
 """Which of a section header's fields, in either class."""
 _PN_XNUM = 0xFFFF
 _SHN_XINDEX = 0xFFFF
-_MAX_SECTIONS = 1 << 20
+_MAX_SECTIONS = 1 << 17
 _MAX_NAMES = 64 << 20
 
 

@@ -27,7 +27,9 @@ _MUSL_OWN = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")  # load_library in
 _MUSL_DEFAULT = "/lib:/usr/local/lib:/usr/lib"
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 _CACHE_ENTRY = "iIIIQ"
-_MAX_TEXT, _MAX_CACHE = 1 << 20, 32 << 20
+_MAX_TEXT, _MAX_CACHE = 1 << 20, 4 << 20
+_MAX_FILES, _MAX_DIRECTORIES = 256, 1024
+"""Of ld.so.conf: as many as it may include, and as they may name; distributions come with a dozen."""
 _HWCAPS = "glibc-hwcaps"
 
 # e_machine and class: what $PLATFORM means, and the Debian names of the architecture's directory
@@ -212,7 +214,7 @@ class Search:
 
     def _conf(self, path: str, seen: set[str]) -> list[str]:
         """Give the directories of ld.so.conf(5), those of the files that it includes at their place."""
-        if path in seen:
+        if path in seen or len(seen) >= _MAX_FILES:
             return []
         seen.add(path)
         found: list[str] = []
@@ -224,6 +226,7 @@ class Search:
                         found += self._conf(included, seen)
             elif words[:1] != ["hwcap"]:
                 found += [word for word in words if word.startswith("/")]
+            del found[_MAX_DIRECTORIES:]
         return found
 
     def _glob(self, pattern: str, relative_to: str) -> list[str]:
@@ -251,8 +254,13 @@ class Search:
         packing = struct.Struct((">" if data[28] & 3 == 3 else "<") + _CACHE_ENTRY)
         count = min(struct.unpack_from(packing.format[:1] + "I", data, 20)[0], (len(data) - 48) // packing.size)
         found: dict[str, list[str]] = {}
+        budget = 8 * len(data)  # entries may share their strings, but not without end
         for _, name, path, _, _ in packing.iter_unpack(data[48 : 48 + count * packing.size]):
-            found.setdefault(_string(data, name), []).append(_string(data, path))
+            strings = _string(data, name), _string(data, path)
+            budget -= sum(map(len, strings))
+            if budget < 0:
+                return None
+            found.setdefault(strings[0], []).append(strings[1])
         return {key: tuple(sorted(paths, key=lambda path: f"/{_HWCAPS}/" not in path)) for key, paths in found.items()}
 
 
