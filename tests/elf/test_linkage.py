@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -409,3 +410,27 @@ def test_ldd_says_the_same(answer: bytes, twice: Callable[..., bytes], tmp_path:
         )
         said = subprocess.run([ldd, user], env=env, check=True, capture_output=True, text=True).stdout
         assert f"libanswer.so => /{needed_of(rootfs, f'{at}/libuser.so', env)} (" in said
+
+
+def test_includes_without_end_are_followed_for_a_while(answer: bytes) -> None:
+    """A configuration that includes the next, two thousand times, is no fault of the image's libraries."""
+    chain = [file(f"etc/{number}.conf", b"/x\ninclude /etc/%d.conf\n" % (number + 1)) for number in range(2000)]
+    rootfs = flattened([file("etc/ld.so.conf", b"include /etc/0.conf\n"), *chain, file("x/libanswer.so", answer)])
+
+    assert link(rootfs, {}).objects == 1
+
+
+def test_a_cache_whose_entries_share_a_string_is_not_held(answer: bytes) -> None:
+    """A hundred thousand entries that name one path of 4,000 bytes would be 400 MB."""
+    count = 100_000
+    text = b"n" * 4000 + b"\0"
+    start = 48 + 24 * count
+    entries = struct.pack("<IIIIQ", 1, start, start, 0, 0) * count
+    head = b"glibc-ld.so.cache1.1" + struct.pack("<IIBxxxI12x", count, len(text), 2, 0)
+    rootfs = flattened([file("etc/ld.so.cache", head + entries + text), file("x/libanswer.so", answer)])
+    tracemalloc.start()
+
+    assert link(rootfs, {}).objects == 1
+
+    assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    tracemalloc.stop()

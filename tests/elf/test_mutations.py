@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Content
+from slimmer.content import ZEROS, Content, Piece
 from slimmer.elf import layout, shared
 from slimmer.elf.dynamic import read_dynamic
 from slimmer.elf.object import PT_LOAD, parse
@@ -108,3 +109,19 @@ def test_names_without_end_are_not_held(compiled: Callable[..., Path], tmp_path:
 
     with pytest.raises(ElfError, match="has no end in the dynamic string table"):
         read_dynamic(parse(Content.of(bytes(data))))
+
+
+@pytest.mark.parametrize(("count", "taken"), [(1 << 17, True), ((1 << 17) + 1, False)])
+def test_more_sections_than_any_object_has_are_refused(count: int, taken: bool) -> None:  # noqa: FBT001
+    """A hole of 64 MB is a million headers of sections, each of which would take five times its size in memory."""
+    header = (
+        b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, 64, 0, 64, 56, 0, 64, 0, 0)
+    )
+    first = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, count, 0, 0, 0, 0)
+    content = Content([*Content.of(header + first).pieces, Piece(ZEROS, 0, 64 * (count - 1))])
+
+    if taken:
+        assert len(parse(content).sections) == count
+    else:
+        with pytest.raises(ElfError, match=f"{count} sections"):
+            parse(content)
