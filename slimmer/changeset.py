@@ -87,12 +87,12 @@ class _Extraction:
     def add(self, entry: Entry) -> bool:
         """Add an entry; say False for a hard link whose target is not there yet."""
         parent, _, name = entry.path.rpartition("/")
-        if entry.link_to is not None:
-            return self._link(entry, entry.link_to)
         if name == _OPAQUE:
             self._enter(parent, entry).is_opaque = True
-        elif name.startswith(WHITEOUT):
+        elif name.startswith(WHITEOUT):  # whatever it is, a hard link too
             self._hide(parent, name.removeprefix(WHITEOUT), entry)
+        elif entry.link_to is not None:
+            return self._link(entry, entry.link_to)
         elif name:
             self._put(self._enter(parent, entry), name, entry)
         elif entry.inode.kind is Kind.DIRECTORY:

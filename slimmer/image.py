@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,43 @@ Digest = str
 """`sha256:` and 64 hexadecimal digits (OCI image specification, descriptor.md)."""
 
 
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_plain(value: object) -> bool:
+    """Say whether a value is a word as platforms are called: it stands in every summary."""
+    return value is None or (isinstance(value, str) and re.fullmatch(r"[\w.+-]{0,64}", value, re.ASCII) is not None)
+
+
+def _is_list(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _is_command(value: object) -> bool:
+    words = [value] if isinstance(value, str) else value
+    return words is None or (isinstance(words, list) and _is_list(words) and sum(map(len, words)) <= _MAX_COMMAND)
+
+
+def _is_mapping(value: object) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _is_healthcheck(value: object) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    numbers = (value.get(key) or 0 for key in ("Interval", "Timeout", "StartPeriod", "Retries"))
+    return _is_command(value.get("Test")) and all(type(one) is int and abs(one) < 1 << 63 for one in numbers)
+
+
+_MAX_COMMAND = 128 << 10
+"""Letters: Linux takes no longer word (MAX_ARG_STRLEN), and what is longer is only there to be searched for long."""
+_PLATFORM = ("os", "architecture", "variant")
+_EXECUTION = {
+    "Env": _is_list, "Cmd": _is_command, "Entrypoint": _is_command, "WorkingDir": _is_text, "User": _is_text,
+    "Volumes": _is_mapping, "ExposedPorts": _is_mapping, "Healthcheck": _is_healthcheck,
+}  # fmt: skip
+"""What the keys are that slimmer reads, as the types of moby's container.Config ask it; no engine starts another."""
 _CHANGED = ("rootfs", "history", "created", "config")
 _MAX_DIGITS = 4300  # of what Python makes an integer: sys.int_info
 
@@ -49,7 +87,9 @@ class Config:
             if not wrong:
                 config.flattened("sha256:", "", {"slimmer": ""})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise SourceError(f"the configuration of {reference} is not one of an image: {error!r}") from error
+            # Not its repr: that of an error of decoding has the whole text, and with it all that ENV holds.
+            said = f"{type(error).__name__}: {error}"
+            raise SourceError(f"the configuration of {reference} is not one of an image: {said}") from None
         if wrong:
             raise SourceError(f"the configuration of {reference} is not one of an image: look at {', '.join(wrong)}")
         return config
@@ -64,6 +104,8 @@ class Config:
             ("config.Labels", not execution or isinstance(execution.get("Labels") or {}, dict)),
             ("history", history is None or (isinstance(history, list) and all(isinstance(h, dict) for h in history))),
             ("created", isinstance(mapping.get("created") or "", str)),
+            *((key, _is_plain(mapping.get(key))) for key in _PLATFORM),
+            *((f"config.{key}", is_right((execution or {}).get(key))) for key, is_right in _EXECUTION.items()),
         ]
         return [name for name, is_right in parts if not is_right] or self._ambiguous()
 

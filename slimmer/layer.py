@@ -10,12 +10,13 @@ import re
 import tarfile
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, cast
 
 from slimmer import tar_header
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.errors import SourceError
-from slimmer.tar_header import BLOCK, END_OF_ARCHIVE
+from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, MAX_HEADER, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 XATTR = "SCHILY.xattr."
 """What the PAX record of an extended attribute begins with."""
 NANOSECONDS = 1_000_000_000
-_MAX_HEADER = 1 << 20  # as Go's archive/tar, which engines read layers with
+_MAX_HEADERS = 4 << 20
+"""Bytes of all that stands before one entry's content: long names, records, the map of a sparse file."""
 _MAY_NOT_BE_EMPTY = ("path", "linkpath", "size", "uid", "gid", "mtime")
 _NO_DEVICE = (0, 0)
+_MAJORS, _MINORS = 1 << 12, 1 << 20  # makedev(3)
 _PATH_MAX = 4095  # path_resolution(7); no engine can extract more, and every path is kept whole here
 
 
@@ -85,17 +88,24 @@ class _NoGlobals(dict[str, str]):
         """Forget what a global header says."""
 
 
-class _Headers:
-    """A layer's tar as tarfile reads it: headers only, so that none may claim to be as long as the layer."""
+class Headers:
+    """A tar as tarfile reads it: headers only, so that none, and not all of one entry, may be as long as the tar."""
 
     def __init__(self, content: Content) -> None:
         self._stream = content.open()
+        self._left = _MAX_HEADERS
         self.seek = self._stream.seek
         self.tell = self._stream.tell
 
+    def next_entry(self) -> None:
+        """Begin to count anew."""
+        self._left = _MAX_HEADERS
+
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= _MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {size} bytes")
+        """Give what the tar has here; raise tarfile.ReadError where that is more than an entry's headers may have."""
+        self._left -= size
+        if not 0 <= size <= MAX_HEADER or self._left < 0:
+            raise tarfile.ReadError(f"a header of {size if self._left >= 0 else _MAX_HEADERS - self._left} bytes")
         return self._stream.read(size)
 
 
@@ -109,10 +119,10 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
     if not content.size:
         return  # as for the engine, a layer without entries
     try:
-        stream = _Headers(content)
+        stream = Headers(content)
         with tarfile.open(
             fileobj=cast("IO[bytes]", stream), mode="r:", errorlevel=2, encoding="utf-8",
-            errors="surrogateescape", pax_headers=_NoGlobals(),
+            errors="surrogateescape", pax_headers=_NoGlobals(), tarinfo=Member,
         ) as tar:  # fmt: skip
             for member in _members(tar, stream):
                 yield _entry(member, content, name)
@@ -125,12 +135,13 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
         ) from error
 
 
-def _members(tar: tarfile.TarFile, stream: _Headers) -> Iterator[tarfile.TarInfo]:
+def _members(tar: tarfile.TarFile, stream: Headers) -> Iterator[tarfile.TarInfo]:
     """Give every member: ordinary headers are read here, tarfile is set upon all others."""
     tar.firstmember = None  # type: ignore[attr-defined] # it read one when it was opened
     offset = 0
     while True:
         stream.seek(offset)
+        stream.next_entry()
         member = tar_header.decode(stream.read(BLOCK))
         if member is not None:
             member.offset_data = offset + BLOCK
@@ -177,21 +188,34 @@ def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str,
         raise SourceError(f"layer {layer} gives {path!r} an extended attribute whose name is not text")
     return Inode(
         kind=kind,
-        mode=member.mode & 0o7777,
+        mode=_shared(member.mode & 0o7777),
         uid=_owner(member.uid),
         gid=_owner(member.gid),
-        mtime=_nanoseconds(member, path, layer),
+        mtime=_shared(_nanoseconds(member, path, layer)),
         content=data,
         target=member.linkname if kind is Kind.SYMLINK else "",
-        device=(member.devmajor, member.devminor) if kind in DEVICES else _NO_DEVICE,
+        device=_device(member, path, layer) if kind in DEVICES else _NO_DEVICE,
         xattrs=xattrs or None,
     )
+
+
+@lru_cache(maxsize=256)
+def _shared(number: int) -> int:
+    """Give the number itself, and for the same one the same object: a million files have few modes and times."""
+    return number
 
 
 def _owner(number: int) -> int:
     """Give the owner that Linux makes of a number: its last 32 bits, and root of the one that means no change."""
     number &= 0xFFFFFFFF
     return 0 if number == 0xFFFFFFFF else number
+
+
+def _device(member: tarfile.TarInfo, path: str, layer: str) -> tuple[int, int]:
+    major, minor = member.devmajor, member.devminor
+    if not (0 <= major < _MAJORS and 0 <= minor < _MINORS):
+        raise SourceError(f"layer {layer} holds {path!r} as the device {major}:{minor}, which Linux has not")
+    return major, minor
 
 
 def normal_path(name: str, layer: str) -> str:
@@ -218,10 +242,8 @@ def normal_path(name: str, layer: str) -> str:
 
 def _nanoseconds(member: tarfile.TarInfo, path: str, layer: str) -> int:
     text = member.pax_headers.get("mtime")
-    if text is None:
-        return int(member.mtime) * NANOSECONDS
     # tarfile makes a float of it, which holds no nanoseconds of this century.
-    parts = re.fullmatch(r"(-?)(\d+)(?:\.(\d*))?", text)
+    parts = re.fullmatch(r"(-?)(\d{1,18})(?:\.(\d*))?", str(int(member.mtime)) if text is None else text, re.ASCII)
     if parts is None:
         raise SourceError(f"layer {layer} gives {path!r} the modification time {text!r}, which is no number")
     sign, seconds, fraction = parts.groups()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slimmer.changeset import WHITEOUT, Directory, extract, is_whiteout
+from slimmer.errors import SourceError
 from slimmer.layer import Inode, Kind
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _UNNAMED = Inode(Kind.DIRECTORY, 0o755)
 """A directory that the newest layer with something in it does not name. The engine makes it, with the time of that
 moment, which is no part of the image."""
+_MAX_ENTRIES, _MAX_NAMES = 5_000_000, 512 << 20
+"""A file takes some hundred bytes here; a CUDA image with its tools has 42,246."""
+_PATH_MAX = 4095  # path_resolution(7)
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 
 
@@ -29,7 +33,7 @@ class Rootfs:
     def __init__(self, inodes: Mapping[str, Inode]) -> None:
         self._inodes = dict(inodes)
         self._children: dict[str, list[str]] | None = None
-        self._names: dict[int, list[str]] | None = None
+        self._names: dict[int, str | list[str]] | None = None
 
     def __contains__(self, path: str) -> bool:
         return path in self._inodes
@@ -54,8 +58,11 @@ class Rootfs:
         if self._names is None:
             self._names = {}
             for path, found in self._inodes.items():
-                self._names.setdefault(id(found), []).append(path)
-        return self._names.get(id(inode), [])
+                known = self._names.setdefault(id(found), path)  # a list for each would take more than all the rest
+                if known is not path:
+                    self._names[id(found)] = [known, path] if isinstance(known, str) else [*known, path]
+        names = self._names.get(id(inode), [])
+        return [names] if isinstance(names, str) else names
 
     def get(self, path: str) -> Inode | None:
         """Give the inode of this very path, following no symlink."""
@@ -67,9 +74,9 @@ class Rootfs:
             self._children = {}
             for path in self._inodes:
                 if path:
-                    parent, _, name = path.rpartition("/")
-                    self._children.setdefault(parent, []).append(name)
-        return self._children.get(directory, [])
+                    self._children.setdefault(path.rpartition("/")[0], []).append(path)
+        start = len(directory) + 1 if directory else 0
+        return [path[start:] for path in self._children.get(directory, ())]
 
     def below(self, path: str) -> Iterator[str]:
         """Give PATH and every path below it; nothing when it is not there."""
@@ -127,11 +134,13 @@ class Rootfs:
 def flatten(layers: Iterable[tuple[str, Iterable[Entry]]]) -> Rootfs:
     """Give the root that LAYERS add up to: pairs of a name for messages and the entries, oldest layer first.
 
-    As a container of the engine shows it. Raises SourceError for a layer that cannot be: see `changeset.extract`.
+    As a container of the engine shows it. Raises SourceError for a layer that cannot be: see `changeset.extract`; and
+    for more names than slimmer holds.
     """
     root = Directory(None)
+    budget = Budget()
     for name, entries in layers:
-        newer = extract(name, entries, root)
+        newer = extract(name, budget.spent(name, entries), root)
         if newer.inode is not None:
             root.inode = newer.inode
         _lay_over(root, newer)
@@ -160,7 +169,30 @@ def _lay_over(older: Directory, newer: Directory) -> None:
                 pending.append((under, child))
 
 
+class Budget:
+    """How much an image may have that is held in memory: entries, and bytes of their names, links and attributes."""
+
+    def __init__(self, entries: int = _MAX_ENTRIES, length: int = _MAX_NAMES) -> None:
+        self._limits = entries, length
+        self._entries, self._length = entries, length
+
+    def spent(self, layer: str, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Give the entries of a layer; raise SourceError where those of all layers are more than is left."""
+        for entry in entries:
+            self._entries -= 1
+            self._length -= len(entry.path) + len(entry.link_to or entry.inode.target)
+            if entry.inode.xattrs:
+                self._length -= sum(len(key) + len(value) for key, value in entry.inode.xattrs.items())
+            if self._entries < 0 or self._length < 0:
+                raise SourceError(
+                    f"the image has more than {self._limits[0]:,} entries, or {self._limits[1]:,} bytes of names and "
+                    f"attributes, in its layers up to {layer}: more than slimmer holds in memory"
+                )
+            yield entry
+
+
 def _walk(root: Directory) -> dict[str, Inode]:
+    """Give every path; ROOT is of no use afterwards, so that an image's names are not held twice."""
     inodes: dict[str, Inode] = {}
     if root.inode is not None:
         inodes[""] = root.inode
@@ -170,9 +202,16 @@ def _walk(root: Directory) -> dict[str, Inode]:
     ]
     while pending:
         path, child = pending.pop()
+        if len(path) > _PATH_MAX:
+            # Each entry's own path is short enough; through symlinks they can be piled up without end.
+            raise SourceError(
+                f"the image holds {path[:40]!r}…, a path of {len(path):,} characters, where Linux takes {_PATH_MAX:,} "
+                "bytes; an image like this is not slimmed"
+            )
         if isinstance(child, Inode):
             inodes[path] = child
             continue
         inodes[path] = child.inode or _UNNAMED
         pending.extend((f"{path}/{name}", child.children[name]) for name in sorted(child.children, reverse=True))
+        child.children.clear()
     return inodes

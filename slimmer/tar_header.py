@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MAX_HEADER = 1 << 20
+"""Bytes of an extended header, as Go's archive/tar has it, which engines read layers with."""
 BLOCK = 512
 END_OF_ARCHIVE = 2 * BLOCK
 _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
@@ -20,9 +22,43 @@ _MAGIC = b"ustar\x0000"
 _CHECKSUM = slice(148, 156)
 _TYPE = 156
 _ORDINARY = b"0125"  # files, hard links, symlinks, directories
+_EXTENDED = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+)
 _SHORT, _LONG = 8**7, 8**11
 """One more than what a numeric field of 8 and of 12 bytes can say."""
 _MAX_NAME = 100
+
+
+class Member(tarfile.TarInfo):
+    """A member as tarfile reads it, but that no header may be as long as the archive, or lead backwards.
+
+    tarfile reads extended headers whole, calls itself for each that follows another, and raises what comes to hand
+    where their text is no number. Whatever it is becomes a tarfile.ReadError here.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        # tarfile's own comment above this method says that it is there to be overridden.
+        if self.size < 0 or (self.type in _EXTENDED and self.size > MAX_HEADER):
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        try:
+            member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc] # its stubs leave it out
+        except (ValueError, IndexError, OverflowError, struct.error) as error:
+            raise tarfile.ReadError(f"a header that says {error}") from None
+        except RecursionError:
+            raise tarfile.ReadError("an extended header of an extended header, and so on") from None
+        if member.size < 0:
+            raise tarfile.ReadError(f"a member of {member.size} bytes")
+        return member
+
+
+class WholeMember(Member):
+    """A member of an archive whose members nobody stores with holes, as images' archives are."""
+
+    def _refuse(self, *_: object) -> None:
+        raise tarfile.ReadError("a member is stored with holes; pack the archive again without --sparse")
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse
 
 
 def decode(block: bytes) -> tarfile.TarInfo | None:

@@ -39,6 +39,6 @@ def _named(rootfs: Rootfs) -> list[str]:
     inode = rootfs.get(place) if place is not None else None
     if inode is None or inode.content is None:
         return []
-    lines = inode.content.read_at(0, inode.content.size).decode("utf-8", "surrogateescape").split("\n")
+    lines = inode.content.whole(_ACCOUNTS).decode("utf-8", "surrogateescape").split("\n")
     fields = (line.split(":") for line in lines)
     return [entry[_HOME_FIELD] for entry in fields if len(entry) > _HOME_FIELD and entry[_HOME_FIELD].startswith("/")]

@@ -75,7 +75,7 @@ def _recorded(rootfs: Rootfs, changed: set[str]) -> Iterator[tuple[str, str]]:
         match = _RECORD.fullmatch(path)
         if match is None or inode.content is None:
             continue
-        found = list(rows(inode.content.read_at(0, inode.content.size)))
+        found = list(rows(inode.content.whole(path)))
         candidates = (row for row in found if row.path.rpartition("/")[2] in names)
         if any(locate(row_path(path, row)) in changed for row in candidates):
             yield from ((match[1], module) for module in _modules([row.path for row in found]))

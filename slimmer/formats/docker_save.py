@@ -46,7 +46,9 @@ def described(store: Store) -> tuple[Described, ...]:
     """Give the images of an archive; raise SourceError when its manifest.json is missing or none."""
     try:
         return tuple(
-            Described(str(one["Config"]), tuple(one.get("RepoTags") or ()), tuple(map(str, one["Layers"] or ())))
+            Described(
+                str(one["Config"]), tuple(map(str, one.get("RepoTags") or ())), tuple(map(str, one["Layers"] or ()))
+            )
             for one in json_of(store, MANIFEST)
         )
     except (TypeError, KeyError, AttributeError) as error:

@@ -74,8 +74,11 @@ def _images(store: Store, index: Any, names: tuple[str, ...], depth: int) -> Ite
         raise SourceError(f"an index of {store.reference} lists no manifests")
     for descriptor in listed:
         digest = _digest(descriptor, store)
-        kind = descriptor.get("mediaType")
-        annotations = descriptor.get("annotations") or {}
+        kind, annotations = descriptor.get("mediaType"), descriptor.get("annotations") or {}
+        if not isinstance(kind, str) or not isinstance(annotations, dict):
+            raise SourceError(
+                f"{store.reference} has a descriptor of {digest} that says of what kind it is in no words"
+            )
         own = names + tuple(str(annotations[key]) for key in (REF_NAME, IMAGE_NAME) if key in annotations)
         if annotations.get("vnd.docker.reference.type") == "attestation-manifest":
             continue
@@ -116,8 +119,9 @@ def choose(store: Store, name: str | None, wanted: Platform | None, default: Cal
 
 
 def length(store: Store, digest: Digest) -> int:
-    """Give how many bytes the layers of a manifest take as they are stored."""
-    return sum(int(descriptor.get("size") or 0) for descriptor in _layers(store, digest)[1])
+    """Give how many bytes the layers of a manifest take as they are stored, where it says that in numbers."""
+    sizes = (descriptor.get("size") for descriptor in _layers(store, digest)[1])
+    return sum(size for size in sizes if isinstance(size, int))
 
 
 def _layers(store: Store, digest: Digest) -> tuple[Digest, list[Mapping[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from slimmer.errors import SlimmerError
 
 
+_BLOCK = 512
+_OFTEN = 256 << 20
+_LEFT_FREE = 512 << 20
+"""Bytes that a spool leaves to others, once it is larger than what one would forgive an ordinary image."""
+
+
 class Spool:
     """A growing file that contents are put into; they can be read as long as it is open."""
 
@@ -26,6 +33,7 @@ class Spool:
         self._blob = File(file)
         self._reference = reference
         self._end = 0
+        self._written = self._looked_at = 0
 
     @classmethod
     @contextmanager
@@ -41,16 +49,30 @@ class Spool:
     def take(self, chunks: Iterable[bytes]) -> Content:
         """Give the content that CHUNKS are; raise SourceError when there is no room for it."""
         start = self._end
-        for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                try:
-                    written = os.pwrite(self._file.fileno(), view, self._end)
-                except OSError as error:
-                    raise _no_room(self._reference, error) from error
-                self._end += written
-                view = view[written:]
+        try:
+            for chunk in chunks:
+                if not chunk[:_BLOCK].strip(b"\0") and chunk == bytes(len(chunk)):
+                    self._end += len(chunk)  # a hole: what packs best takes no room here
+                else:
+                    self._write(chunk)
+            if self._end > os.fstat(self._file.fileno()).st_size:
+                os.ftruncate(self._file.fileno(), self._end)
+        except OSError as error:
+            raise _no_room(self._reference, error) from error
         return Content([Piece(self._blob, start, self._end - start)])
+
+    def _write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            written = os.pwrite(self._file.fileno(), view, self._end)
+            self._end += written
+            self._written += written
+            view = view[written:]
+        if self._written > self._looked_at + _OFTEN:
+            # How much a packed blob comes to is known at its end, which a bomb has none of.
+            self._looked_at = self._written
+            if shutil.disk_usage(self._file.fileno()).free < _LEFT_FREE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager

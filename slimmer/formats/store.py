@@ -14,6 +14,8 @@ from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, CompressionError, decompressed
 from slimmer.image import Layer
 from slimmer.image import digest as digest_of
+from slimmer.layer import Headers
+from slimmer.tar_header import WholeMember
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,8 +66,12 @@ class Archive:
         """Give the archive that CONTENT is; nothing is read but its headers."""
         archive = cls(reference)
         try:
-            with tarfile.open(fileobj=content.open(), mode="r:", errorlevel=2, encoding="utf-8") as tar:
+            headers = Headers(content)
+            with tarfile.open(
+                fileobj=cast("BinaryIO", headers), mode="r:", errorlevel=2, encoding="utf-8", tarinfo=WholeMember
+            ) as tar:
                 while member := tar.next():
+                    headers.next_entry()
                     tar.members = []  # type: ignore[attr-defined]
                     if archive._is_file(member):
                         if member.offset_data + member.size > content.size:
@@ -82,8 +88,9 @@ class Archive:
         archive = cls(reference)
         try:
             with tarfile.open(
-                fileobj=cast("BinaryIO", _Reader(chunks)), mode="r|", bufsize=CHUNK, encoding="utf-8"
-            ) as tar:
+                fileobj=cast("BinaryIO", _Reader(chunks)), mode="r|", bufsize=CHUNK, encoding="utf-8",
+                tarinfo=WholeMember,
+            ) as tar:  # fmt: skip
                 while member := tar.next():
                     tar.members = []  # type: ignore[attr-defined]
                     if archive._is_file(member):

@@ -52,7 +52,7 @@ class Files:
         inode = self._rootfs.get(path)
         if inode is None or inode.content is None:
             return []
-        lines = inode.content.read_at(0, inode.content.size).decode("utf-8", "surrogateescape").split("\n")
+        lines = inode.content.whole(path).decode("utf-8", "surrogateescape").split("\n")
         places = (self._place(line) for line in lines if line.startswith("/") and line != "/.")
         return [place for place in dict.fromkeys(places) if place]
 

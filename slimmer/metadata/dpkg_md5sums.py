@@ -40,7 +40,7 @@ def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[st
     for path, content in _md5sums(before):
         if path in removed:
             continue
-        edits = list(_edits(before, content, changed, last_names, resolve, digests))
+        edits = list(_edits(before, content.whole(path), changed, last_names, resolve, digests))
         if edits:
             how = f"MD5 of {len(edits)} changed file{'s' if len(edits) > 1 else ''}"
             yield Replace(path, edited(content, edits), how)
@@ -56,13 +56,13 @@ def _md5sums(rootfs: Rootfs) -> Iterator[tuple[str, Content]]:
 
 def _edits(
     rootfs: Rootfs,
-    content: Content,
+    data: bytes,
     changed: Mapping[str, Content],
     last_names: set[bytes],
     resolve: Callable[[str], str | None],
     digests: Digests,
 ) -> Iterator[Edit]:
-    for line in _LINE.finditer(content.read_at(0, content.size)):
+    for line in _LINE.finditer(data):
         directory, _, name = line[2].rpartition(b"/")
         if name not in last_names:
             continue

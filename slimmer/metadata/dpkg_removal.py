@@ -187,7 +187,7 @@ def _text(rootfs: Rootfs, path: str) -> str:
     inode = rootfs.get(path)
     if inode is None or inode.content is None:
         return ""
-    return inode.content.read_at(0, inode.content.size).decode("utf-8", "surrogateescape")
+    return inode.content.whole(path).decode("utf-8", "surrogateescape")
 
 
 def _content(text: str) -> Content:

@@ -138,7 +138,7 @@ def _paragraphs(rootfs: Rootfs, path: str) -> Iterator[tuple[int, int, dict[str,
     if inode is None or inode.content is None:
         return
     # One byte a character, so that positions are those of the file.
-    text = inode.content.read_at(0, inode.content.size).decode("latin-1")
+    text = inode.content.whole(path).decode("latin-1")
     for found in _PARAGRAPH.finditer(text):
         fields = {field[1].lower(): field[2].strip() for field in _FIELD.finditer(found[0])}
         yield found.start(), found.end(), fields

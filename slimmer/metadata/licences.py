@@ -129,5 +129,5 @@ def _text(rootfs: Rootfs, path: str, limit: int | None = None) -> str:
     inode = rootfs.get(path)
     if inode is None or inode.content is None:
         return ""
-    size = inode.content.size if limit is None else limit
-    return inode.content.read_at(0, size).decode("utf-8", "surrogateescape")
+    data = inode.content.whole(path) if limit is None else inode.content.read_at(0, limit)
+    return data.decode("utf-8", "surrogateescape")

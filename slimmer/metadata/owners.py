@@ -58,7 +58,7 @@ def _apk(rootfs: Rootfs) -> Iterator[tuple[Inode, str]]:
         if content is None:
             continue
         package = directory = ""
-        for line in content.read_at(0, content.size).decode("utf-8", "surrogateescape").split("\n"):
+        for line in content.whole(database).decode("utf-8", "surrogateescape").split("\n"):
             key, _, value = line.partition(":")
             if key == "P":
                 package = value

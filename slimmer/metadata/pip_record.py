@@ -125,7 +125,7 @@ def row_path(record: str, row: Row) -> str:
 def files_of(rootfs: Rootfs, record: str, locate: Callable[[str], str | None]) -> Iterator[Inode]:
     """Give the files that a RECORD names and that are there."""
     content = _content(rootfs, record)
-    for row in rows(content.read_at(0, content.size)) if content is not None else ():
+    for row in rows(content.whole(record)) if content is not None else ():
         path = locate(row_path(record, row))
         inode = rootfs.get(path) if path is not None else None
         if inode is not None and inode.kind is Kind.FILE:
@@ -245,7 +245,7 @@ def _amended(
     edits: list[Edit] = []
     problems: list[str] = []
     count = 0
-    for row in _rows_of(content.read_at(0, content.size), named):
+    for row in _rows_of(content.whole(records[0]), named):
         if any(row_path(record, row) in gone for record in records):
             edits.append(Edit(row.start, row.stop - row.start, Bytes(b""), 0))
             count += 1

@@ -72,7 +72,7 @@ def _offered(rootfs: Rootfs) -> str | None:
     for path in ("etc/apt/sources.list", *rootfs.below("etc/apt/sources.list.d")):
         inode = rootfs.get(path)
         content = inode.content if inode is not None else None
-        if content is not None and f"/{_ARCHIVES}".encode() in content.read_at(0, content.size):
+        if content is not None and f"/{_ARCHIVES}".encode() in content.whole(path):
             return f"/{path} names it as a source of packages"
     return None
 

@@ -63,7 +63,7 @@ def _configured(rootfs: Rootfs, config: Config) -> Iterator[str]:
                 continue
             parser = configparser.RawConfigParser()
             try:
-                parser.read_string(inode.content.read_at(0, inode.content.size).decode())
+                parser.read_string(inode.content.whole(name).decode())
             except (configparser.Error, UnicodeDecodeError):
                 continue  # pip does not read it either
             written = parser.get("global", "cache-dir", fallback="")

@@ -12,7 +12,6 @@ same tag, and a directory may be named like a bucket.
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from typing import TYPE_CHECKING
@@ -36,7 +35,8 @@ _BUCKET = re.compile(
 )
 _OWN = {_TAG, ".gitignore", ".lock"}
 _DATA = ("UV_PYTHON_INSTALL_DIR", "UV_TOOL_DIR", "UV_CREDENTIALS_DIR")
-_RUNS_UV = re.compile(rb"\buvx\b|\buv\s+(--\S+\s+)*(run|tool\s+run)\b")
+_RUNS_UV = re.compile(rb"\buvx\b|(?<![\w-])uv\s+(?:--\S++\s++)*+(run|tool\s+run)\b")
+"""`uv` amid an option begins nothing: else a text of nothing but `--uv` would be gone through once for each of them."""
 _MAX_TEXT = 64 << 10
 
 
@@ -111,19 +111,19 @@ def _cache_dir(rootfs: Rootfs, path: str) -> str:
     if inode is None or inode.content is None:
         return ""
     try:
-        table = tomllib.loads(inode.content.read_at(0, inode.content.size).decode())
+        table = tomllib.loads(inode.content.whole(path).decode())
         for key in ("tool", "uv") if path.endswith("pyproject.toml") else ():
             table = table.get(key, {})
         return str(table.get("cache-dir", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""  # uv does not read it either
 
 
 def _runs_uv(rootfs: Rootfs, config: Config) -> str | None:
     """Give the command of the image that runs through uv, which keeps environments in its cache, or None."""
     for key, command in commands(config):
-        if _RUNS_UV.search(" ".join(command).encode()):
-            return f"the image's {key} runs through uv: {json.dumps(command)}"
+        if _RUNS_UV.search(" ".join(command).encode("utf-8", "replace")):
+            return f"the image's {key} runs through uv"
         for word in command:
             path = program(rootfs, config, word)
             inode = rootfs.get(path) if path is not None else None

@@ -120,6 +120,7 @@ OF_LINKS: dict[str, Layers] = {
     "through its own layer's symlink": [[directory("usr/lib"), symlink("lib", "usr/lib"), file("usr/lib/x"), hard_link("lib/y", "lib/x")]],
     "with long names": [[file("f" * 250), hard_link("g" * 250, "f" * 250), hard_link("d/" * 60 + "h", "g" * 250)]],
     "to a whiteout": [[file("a"), file("b")], [file(".wh.a"), hard_link("b", "a")]],
+    "named as a whiteout": [[file("a"), file("b")], [file("c"), hard_link(".wh.a", "c")]],
     "spelled otherwise": [[file("./d/a"), hard_link("b", "/d/./a"), hard_link("./c", "d/../d/a")]],
 }  # fmt: skip
 

@@ -70,5 +70,5 @@ REFUSED: dict[str, Refused] = {
         "tar.addfile(info, io.BytesIO(bytes(1 << 21)))")], "Error processing", "a header of 2097152 bytes"),
     "a size below nothing": Refused([python_tar(
         "tar = tarfile.open(fileobj=out, mode='w', format=tarfile.GNU_FORMAT)\ninfo = tarfile.TarInfo('a'); info.size = -512\n"
-        "tar.addfile(info)")], "invalid tar header", "ends inside 'a'"),
+        "tar.addfile(info)")], "invalid tar header", "a header of -512 bytes"),
 }  # fmt: skip
