@@ -8,7 +8,10 @@ read-only, with /tmp and /run in memory. With it go the volumes that the image's
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ from docker.types import DeviceRequest, LogConfig, Ulimit
 from slimmer import interrupts
 from slimmer.engine import FAILURES, fail
 from slimmer.errors import DestinationError
+from slimmer.headroom import Room
 from slimmer.runs import Run
 
 if TYPE_CHECKING:
@@ -45,6 +49,8 @@ _SHUT_IN: dict[str, Any] = {
 _OF_THE_GPU = re.compile(r"nvidia|device driver", re.IGNORECASE)
 _LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
 _OUTPUT_LIMIT = 4 << 20
+_OFTEN = 1
+"""Seconds between two looks at the engine's disk, which an image may fill."""
 _NOT_STARTED = 127  # as a shell says that there is no such command
 _OF_THE_IMAGE = re.compile(
     r"unable to find (user|group)|no matching entries|executable file .*not found|[Nn]o such file or directory|"
@@ -83,6 +89,7 @@ class Containers:
         self._run = run
         self._numbers = itertools.count(1)
         self._has_gpus = engine.offers_gpus
+        self._room = Room(engine.directory)
 
     def run(
         self,
@@ -118,7 +125,7 @@ class Containers:
         """
         own = {"healthcheck": dict(health) if health is not None else {"test": ["NONE"]}}
         with self._container(image_id, own, "the image's own command", read_only=read_only) as name:
-            yield Started(self._engine, name)
+            yield Started(self._engine, name, self._room)
 
     @contextmanager
     def _container(self, image_id: str, own: Mapping[str, Any], what: str, *, read_only: bool) -> Iterator[str]:
@@ -164,13 +171,16 @@ class Containers:
                 raise
 
     def _wait(self, name: str, time_limit: int) -> int | None:
-        try:
-            return int(self._engine.client.wait(name, timeout=time_limit)["StatusCode"])
-        except (requests.Timeout, requests.ConnectionError) as error:
-            # The SDK gives a timeout while it waits for the body the name of a lost connection.
-            if "timed out" in str(error).lower():
-                return None
-            raise
+        deadline = time.monotonic() + time_limit
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                return int(self._engine.client.wait(name, timeout=math.ceil(min(left, _OFTEN)))["StatusCode"])
+            except (requests.Timeout, requests.ConnectionError) as error:
+                # The SDK gives a timeout while it waits for the body the name of a lost connection.
+                if "timed out" not in str(error).lower():
+                    raise
+            self._room.require(f"the container {name}")
+        return None
 
     def _output(self, name: str, *, stdout: bool) -> str:
         return _logged(self._engine, name, stdout=stdout, stderr=not stdout)
@@ -201,26 +211,60 @@ class Recalling(Containers):
 class Started:
     """A container in which an image's own command runs."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, room: Room) -> None:
         self._engine = engine
         self._name = name
+        self._room = room
 
     def state(self) -> Mapping[str, Any]:
-        """Give its state as the engine has it: Running, ExitCode, Health."""
+        """Give its state as the engine has it: Running, ExitCode, Health. Raises CheckError where it fills the disk."""
+        self._room.require(f"the container {self._name}")
         state: dict[str, Any] = self._engine.client.inspect_container(self._name)["State"]
         return state
 
-    def execute(self, command: Sequence[str]) -> Completed:
-        """Run a command beside its own; there is no time limit but what COMMAND has itself."""
+    def execute(self, command: Sequence[str], time_limit: int) -> Completed:
+        """Run a command beside its own for at most TIME_LIMIT seconds; one that goes on ends with the container."""
         client = self._engine.client
         made = client.exec_create(self._name, list(command))
-        stdout, stderr = client.exec_start(made["Id"], demux=True)
-        status = client.exec_inspect(made["Id"])["ExitCode"]
-        return Completed(status, *((part or b"").decode("utf-8", "replace") for part in (stdout, stderr)))
+        heard = _Heard(client.exec_start(made["Id"], stream=True, demux=True))
+        heard.join(time_limit)
+        if heard.is_alive():
+            return Completed(None, *heard.said())
+        if heard.error is not None:
+            raise heard.error
+        return Completed(client.exec_inspect(made["Id"])["ExitCode"], *heard.said())
 
     def said(self) -> str:
         """Give what it wrote so far."""
         return _logged(self._engine, self._name, stdout=True, stderr=True)
+
+
+class _Heard(threading.Thread):
+    """What a command says, listened to beside the work: nobody knows when, or whether, it comes to an end."""
+
+    def __init__(self, stream: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Keep what comes, up to the limit of each of the two."""
+        sizes = [0, 0]
+        try:
+            for pair in self._stream:
+                for index, part in enumerate(pair):
+                    if part and sizes[index] < _OUTPUT_LIMIT:
+                        self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
+                        sizes[index] += len(part)
+        except FAILURES as error:
+            self.error = error
+
+    def said(self) -> tuple[str, str]:
+        """Give what came until now: standard output and standard error."""
+        stdout, stderr = (b"".join(list(parts)).decode("utf-8", "replace") for parts in self._parts)
+        return stdout, stderr
 
 
 def remove_left(engine: Engine) -> list[str]:

@@ -11,6 +11,7 @@ import struct
 import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import docker
@@ -105,6 +106,15 @@ class Engine:
     def offers_gpus(self) -> bool:
         """Whether it gives GPUs to containers that ask for them: NVIDIA's runtime is one of its own."""
         return "nvidia" in (self.info.get("Runtimes") or {})
+
+    @property
+    def directory(self) -> Path | None:
+        """Where it keeps images and containers, if that is on this machine."""
+        root = Path(str(self.info.get("DockerRootDir") or "/nonexistent"))
+        try:
+            return root if self.where.startswith("unix://") and root.is_dir() else None
+        except OSError:
+            return None
 
     def platform(self) -> Platform:
         """Give the platform whose images it runs."""

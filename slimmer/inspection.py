@@ -67,7 +67,7 @@ class Inspection:
             "schema": SCHEMA,
             "slimmer": __version__,
             "source": {
-                "reference": source.reference, "id": source.id, "size": source.size,
+                "reference": printable(source.reference), "id": source.id, "size": source.size,
                 "flattened_size": source.flattened_size, "layers": source.layers, "platform": source.platform,
             },
             "rules": [

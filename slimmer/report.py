@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from slimmer.plan import Change, Kept, Plan
     from slimmer.propose import Links
 
+_OF_RUNNERS = re.compile(r"##(?=\w*\[)")
 SCHEMA = "slimmer-report/1"
 
 
@@ -133,12 +135,12 @@ class Report:
             "slimmer": __version__,
             "dry_run": self.dry_run,
             "source": {
-                "reference": source.reference, "id": source.id, "size": source.size,
+                "reference": printable(source.reference), "id": source.id, "size": source.size,
                 "flattened_size": source.flattened_size, "layers": source.layers, "platform": source.platform,
             },
             "result": None if result is None else {
-                "reference": result.reference, "id": result.id, "size": result.size, "layer_size": result.layer_size,
-                "diff_id": result.diff_id, "compressed_size": result.compressed_size,
+                "reference": printable(result.reference), "id": result.id, "size": result.size,
+                "layer_size": result.layer_size, "diff_id": result.diff_id, "compressed_size": result.compressed_size,
             },
             "estimate": {
                 "size": self.estimate.size, "layer_size": self.estimate.layer_size,
@@ -168,7 +170,7 @@ class Report:
 def _change(change: Change) -> dict[str, Any]:
     return {
         "path": printable("/" + change.path), "rule": change.rule, "action": change.action, "before": change.before,
-        "after": change.after, "files": change.files, "how": change.how,
+        "after": change.after, "files": change.files, "how": printable(change.how),
     }  # fmt: skip
 
 
@@ -177,19 +179,36 @@ def _kept(kept: Kept) -> dict[str, Any]:
 
 
 def _unresolved(one: Unresolved) -> dict[str, str]:
-    return {"path": printable("/" + one.path), "kind": one.kind, "name": printable(one.name), "version": one.version}
+    return {
+        "path": printable("/" + one.path),
+        "kind": one.kind,
+        "name": printable(one.name),
+        "version": printable(one.version),
+    }
 
 
 def _check(examined: Examined) -> dict[str, Any]:
     verdict = examined.verdict
     return {
-        "name": examined.name, "status": verdict.status, "original": verdict.original, "slimmed": verdict.slimmed,
-        "seconds": round(examined.seconds, 3), "reason": verdict.reason,
+        "name": printable(examined.name), "status": verdict.status, "original": printable_lines(verdict.original),
+        "slimmed": printable_lines(verdict.slimmed), "seconds": round(examined.seconds, 3),
+        "reason": printable(verdict.reason),
     }  # fmt: skip
 
 
 def printable(text: str) -> str:
-    """Give TEXT with what is not printable escaped: an image may name a file so that a terminal obeys it."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
+    """Give TEXT with what is not printable escaped: an image may name a file so that a terminal obeys it.
+
+    So may the log of a CI job: GitHub's and Azure's runners obey `##[…]` and `##vso[…]` wherever they stand in a line.
+    """
+    shown = text if text.isprintable() else "".join(map(_escaped, text))
+    return _OF_RUNNERS.sub(r"#\\#", shown)
+
+
+def printable_lines(text: str) -> str:
+    """Give TEXT escaped as by `printable`, but for its line ends."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()

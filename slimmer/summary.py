@@ -183,5 +183,6 @@ def wrapped(head: str, text: str) -> Iterator[str]:
         if len(line) > len(head) and len(line) + len(word) > _WIDTH:
             yield line.rstrip()
             line = " " * len(head)
-        line += word + " "
+        # At the beginning of a line GitHub's runner obeys `::…::`.
+        line += ("\\" if word.startswith("::") else "") + word + " "
     yield line.rstrip()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from tqdm import tqdm
 
 from slimmer.progress import Progress, Silence, Stage
+from slimmer.report import printable
 from slimmer.summary import duration, size
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a sentence above the bars."""
-        tqdm.write(f"slimmer: {text}", file=self._stream)
+        tqdm.write(f"slimmer: {printable(text)}", file=self._stream)
 
     def detail(self, text: str) -> None:
         """Print a sentence for who wants to know everything."""
@@ -98,7 +99,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Print a sentence."""
-        print(f"slimmer: {text}", file=self._stream, flush=True)
+        print(f"slimmer: {printable(text)}", file=self._stream, flush=True)
 
     def detail(self, text: str) -> None:
         """Print a sentence for who wants to know everything."""

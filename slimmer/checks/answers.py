@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from slimmer.image import Config
     from slimmer.rootfs import Rootfs
 
-_SECONDS = 10
+_SECONDS, _START = 10, 5
+"""How long the service may take to answer, and the program that asks to begin."""
 _PYTHON = f"""
 import sys, urllib.request, urllib.error
 try: answer = urllib.request.urlopen(sys.argv[1], timeout={_SECONDS})
@@ -32,14 +34,15 @@ class Asked:
 
     def ask(self, container: Started) -> str:
         """Give `answers` and the HTTP status, or that there is no answer."""
-        done = container.execute(self.words)
+        done = container.execute(self.words, _SECONDS + _START)
         found = next((line for line in done.stdout.splitlines() if line.startswith(_MARK)), None)
         return f"answers {self.url} with {found.removeprefix(_MARK)}" if found is not None else "does not answer"
 
 
 def asker(rootfs: Rootfs, config: Config, path: str | None) -> Asked | None:
     """Give how to ask for PATH at the first port of EXPOSE; None without a path, a port or a program to ask with."""
-    ports = sorted(int(port.partition("/")[0]) for port in config.execution.get("ExposedPorts") or {})
+    exposed = (str(port).partition("/")[0] for port in config.execution.get("ExposedPorts") or {})
+    ports = sorted(int(port) for port in exposed if re.fullmatch(r"\d{1,5}", port, re.ASCII))
     if path is None or not ports:
         return None
     url = f"http://127.0.0.1:{ports[0]}/{path.lstrip('/')}"

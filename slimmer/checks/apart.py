@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,9 +41,18 @@ def done_apart(
             done = pair.run(subject, words, _START + deed.time_limit * len(batch))
             answer = next((line for line in done.stdout.splitlines() if line.startswith(_MARK)), None)
             trouble = "no answer in time" if done.status is None else f"the interpreter ended with {done.status}"
-            said = json.loads(answer.removeprefix(_MARK)) if answer is not None else {}
-            found |= {(interpreter, item): said.get(item, trouble) for item in batch}
+            said = _decoded(answer.removeprefix(_MARK)) if answer is not None else {}
+            found |= {(interpreter, item): str(said.get(item, trouble)) for item in batch}
     return found
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    """Give what a line of the probe says of each item; nothing where it is none of the probe's."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _batched(items: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -6,7 +6,6 @@ when it is needed, in production.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from slimmer.checks import FAILED, PASSED, Pair, Verdict
@@ -40,12 +39,11 @@ class ConfigCheck:
         differing += sorted(key for key in _keys(slimmed) if key not in _keys(original))
         count = len(_keys(original))
         if differing:
-            first = differing[0]
+            shown = (f"{count} keys", f"{len(_keys(slimmed))} keys")
             return Verdict(
                 FAILED,
-                json.dumps(_at(original, first)),
-                json.dumps(_at(slimmed, first)),
-                f"differs in {', '.join(differing)}",
+                *shown,
+                f"differs in {', '.join(_named(key, original, slimmed) for key in differing)}",
                 blames_no_change=True,
             )
         return Verdict(PASSED, f"{count} keys", f"{count} keys", f"{count} keys are the same")
@@ -65,6 +63,22 @@ def _keys(shown: dict[str, Any]) -> list[str]:
 def _at(shown: dict[str, Any], key: str) -> Any:  # noqa: ANN401 - any JSON value
     head, _, tail = key.partition(".")
     return shown["Config"].get(tail) if tail else shown.get(head)
+
+
+def _named(key: str, original: dict[str, Any], slimmed: dict[str, Any]) -> str:
+    """Give a key with the names of what differs in it, and no value: variables and labels hold passwords."""
+    was, now = (_entries(_at(shown, key)) for shown in (original, slimmed))
+    names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    return f"{key} ({', '.join(names)})" if names else key
+
+
+def _entries(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """Give what a mapping has, and what a list of `NAME=VALUE` does."""
+    if isinstance(value, dict):
+        return value
+    entries = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    pairs = (entry.partition("=") for entry in entries)
+    return {name: text for name, is_pair, text in pairs if is_pair}
 
 
 check = ConfigCheck()

@@ -110,12 +110,30 @@ def _ask(pair: Pair, subject: Subject, interpreter: Interpreter, source: str) ->
         return _Answer(None, f"no answer within {TIME_LIMIT} s", timed_out=True)
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
-            try:
-                said = json.loads(line.removeprefix(_MARK))
-            except ValueError:
-                return _Answer(None, "an answer that is cut short")
+            said = _decoded(line.removeprefix(_MARK))
+            if said is None:
+                return _Answer(None, "an answer that is cut short, or none of the probe's")
             return _Answer(said) if done.status == 0 else _Answer(None, f"exit status {done.status} after the answer")
     return _Answer(None, _last_words(done))
+
+
+def _decoded(text: str) -> dict[str, Any] | None:
+    """Give what a line of a probe says, None for what no probe says: whatever runs in the image may print its mark."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not all(isinstance(said.get(key), dict) for key in ("about", "cases")):
+        return None
+    return said if all(map(_is_case, said["cases"].values())) else None
+
+
+def _is_case(case: object) -> bool:
+    if not isinstance(case, dict):
+        return False
+    sums = case.get("sums")
+    is_close = sums is None or (isinstance(sums, list) and all(isinstance(one, float | int) for one in sums))
+    return is_close and isinstance(case.get("error", ""), str)
 
 
 def _last_words(done: Completed) -> str:
@@ -147,14 +165,14 @@ def _differences(original: dict[str, Any], slimmed: dict[str, Any]) -> tuple[lis
 
 def _is_close(was: dict[str, Any], now: dict[str, Any]) -> bool:
     """Say whether a result that threads may round differently is the same within the tolerance."""
-    return (
-        was.get("sums") is not None
-        and now.get("sums") is not None
-        and all(
-            math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-            for one, other in zip(was["sums"], now["sums"], strict=True)
-        )
-    )
+    sums = was.get("sums"), now.get("sums")
+    if sums[0] is None or sums[1] is None or len(sums[0]) != len(sums[1]):
+        return False
+    try:
+        pairs = zip(sums[0], sums[1], strict=True)
+        return all(math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE) for one, other in pairs)
+    except OverflowError:  # an integer that is no float
+        return False
 
 
 def _about(said: dict[str, Any]) -> str:

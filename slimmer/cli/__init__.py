@@ -8,12 +8,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-import traceback
 
 import click
 
 from slimmer import __version__
-from slimmer.cli.exits import EXIT_CODES, complain
+from slimmer.cli.exits import EXIT_CODES, complain, trace
 from slimmer.errors import SlimmerError
 
 
@@ -48,12 +47,12 @@ def run_command_line() -> int:
         return error.exit_code
     except SlimmerError as error:
         if verbose:
-            traceback.print_exc()
+            trace()
         complain(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last boundary: whatever it is becomes a sentence
         if verbose:
-            traceback.print_exc()
+            trace()
         complain(f"a fault of slimmer's own: {type(error).__name__}: {error}; please report it with --verbose's output")
         return SlimmerError.exit_code
     return 0

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+
 import click
 
+from slimmer.report import printable
+
+_LONGEST = 2000
+"""Characters: what an image names may be as long as it likes."""
 EXIT_CODES = """
 \b
 Exit status:
@@ -19,5 +25,11 @@ Exit status:
 
 
 def complain(sentence: str) -> None:
-    """Print a sentence that says what went wrong."""
-    click.echo(f"slimmer: {sentence}", err=True)
+    """Print a sentence that says what went wrong; what an image put into it is escaped, and cut where it is long."""
+    shown = printable(sentence[: _LONGEST + 1])
+    click.echo(f"slimmer: {shown if len(shown) <= _LONGEST else shown[:_LONGEST] + '…'}", err=True)
+
+
+def trace() -> None:
+    """Print where the error that is being handled comes from, escaped as well."""
+    click.echo("\n".join(map(printable, traceback.format_exc().splitlines())), err=True)

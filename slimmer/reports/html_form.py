@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slimmer import __version__
-from slimmer.report import printable
+from slimmer.report import printable, printable_lines
 from slimmer.reports.page_file import page
 from slimmer.reports.rows import change_rows, kept_rows
 from slimmer.reports.tree import drawn, tree
@@ -65,7 +65,7 @@ def _data(report: Report) -> dict[str, Any]:
 
 def _output(text: str) -> str:
     """Give what an image showed, lines kept, so long that a person would read it."""
-    lines = "\n".join(printable(line) for line in text[:_MAX_OUTPUT].split("\n"))
+    lines = printable_lines(text[:_MAX_OUTPUT])
     return lines if len(text) <= _MAX_OUTPUT else f"{lines}\n… {len(text) - _MAX_OUTPUT:,} characters more"
 
 
