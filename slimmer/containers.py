@@ -8,13 +8,11 @@ read-only, with /tmp and /run in memory. With it go the volumes that the image's
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -27,10 +25,11 @@ from slimmer.headroom import Room
 from slimmer.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slimmer.engine import Engine
 
+_Answer = TypeVar("_Answer")
 RUN_LABEL = "slimmer.run"
 """Label of every container that slimmer makes, with the run it belongs to."""
 
@@ -171,16 +170,20 @@ class Containers:
                 raise
 
     def _wait(self, name: str, time_limit: int) -> int | None:
-        deadline = time.monotonic() + time_limit
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                return int(self._engine.client.wait(name, timeout=math.ceil(min(left, _OFTEN)))["StatusCode"])
-            except (requests.Timeout, requests.ConnectionError) as error:
-                # The SDK gives a timeout while it waits for the body the name of a lost connection.
-                if "timed out" not in str(error).lower():
-                    raise
+        asked = _Beside(lambda: self._status(name, time_limit))
+        while asked.is_alive():
+            asked.join(_OFTEN)
             self._room.require(f"the container {name}")
-        return None
+        return asked.answer()
+
+    def _status(self, name: str, time_limit: int) -> int | None:
+        try:
+            return int(self._engine.client.wait(name, timeout=time_limit)["StatusCode"])
+        except (requests.Timeout, requests.ConnectionError) as error:
+            # The SDK gives a timeout while it waits for the body the name of a lost connection.
+            if "timed out" in str(error).lower():
+                return None
+            raise
 
     def _output(self, name: str, *, stdout: bool) -> str:
         return _logged(self._engine, name, stdout=stdout, stderr=not stdout)
@@ -227,11 +230,11 @@ class Started:
         client = self._engine.client
         made = client.exec_create(self._name, list(command))
         heard = _Heard(client.exec_start(made["Id"], stream=True, demux=True))
-        heard.join(time_limit)
-        if heard.is_alive():
+        asked = _Beside(heard.listen)
+        asked.join(time_limit)
+        if asked.is_alive():
             return Completed(None, *heard.said())
-        if heard.error is not None:
-            raise heard.error
+        asked.answer()
         return Completed(client.exec_inspect(made["Id"])["ExitCode"], *heard.said())
 
     def said(self) -> str:
@@ -239,27 +242,45 @@ class Started:
         return _logged(self._engine, self._name, stdout=True, stderr=True)
 
 
-class _Heard(threading.Thread):
-    """What a command says, listened to beside the work: nobody knows when, or whether, it comes to an end."""
+class _Beside(threading.Thread, Generic[_Answer]):
+    """A question to the engine that is asked beside the work: an image decides how long it takes."""
 
-    def __init__(self, stream: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+    def __init__(self, ask: Callable[[], _Answer]) -> None:
         super().__init__(daemon=True)
-        self._stream = stream
-        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
-        self.error: Exception | None = None
+        self._ask = ask
+        self._found: _Answer | None = None
+        self._error: Exception | None = None
         self.start()
 
     def run(self) -> None:
-        """Keep what comes, up to the limit of each of the two."""
-        sizes = [0, 0]
+        """Ask."""
         try:
-            for pair in self._stream:
-                for index, part in enumerate(pair):
-                    if part and sizes[index] < _OUTPUT_LIMIT:
-                        self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
-                        sizes[index] += len(part)
-        except FAILURES as error:
-            self.error = error
+            self._found = self._ask()
+        except Exception as error:  # noqa: BLE001 - raised where the answer is asked for
+            self._error = error
+
+    def answer(self) -> _Answer | None:
+        """Give the answer, or raise what came of the question."""
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
+class _Heard:
+    """What a command says, up to the limit of standard output and of standard error."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - the SDK's, which has no type
+        self._stream = stream
+        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
+
+    def listen(self) -> None:
+        """Keep what comes until it ends; what is more is heard and forgotten, or the command would wait."""
+        sizes = [0, 0]
+        for pair in self._stream:
+            for index, part in enumerate(pair):
+                if part and sizes[index] < _OUTPUT_LIMIT:
+                    self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
+                    sizes[index] += len(part)
 
     def said(self) -> tuple[str, str]:
         """Give what came until now: standard output and standard error."""
@@ -295,10 +316,9 @@ def _remove(engine: Engine, name: str) -> None:
 
 
 def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:
-    stream: Iterable[bytes] = engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False)
     parts: list[bytes] = []
     size = 0
-    for part in stream:
+    for part in engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False):
         parts.append(part[: _OUTPUT_LIMIT - size])
         size += len(parts[-1])
         if size >= _OUTPUT_LIMIT:
