@@ -50,6 +50,7 @@ def _is_healthcheck(value: object) -> bool:
     return _is_command(value.get("Test")) and all(type(one) is int and abs(one) < 1 << 63 for one in numbers)
 
 
+_MAX_LAYERS = 500  # as overlayfs mounts (OVL_MAX_STACK); engines take 127
 _MAX_COMMAND = 128 << 10
 """Letters: Linux takes no longer word (MAX_ARG_STRLEN), and what is longer is only there to be searched for long."""
 _PLATFORM = ("os", "architecture", "variant")
@@ -100,6 +101,7 @@ class Config:
         diff_ids, execution, history = mapping["rootfs"]["diff_ids"], mapping.get("config"), mapping.get("history")
         parts = [
             ("rootfs.diff_ids", isinstance(diff_ids, list) and all(isinstance(one, str) for one in diff_ids)),
+            (f"rootfs.diff_ids, which has more than {_MAX_LAYERS}", len(diff_ids) <= _MAX_LAYERS),
             ("config", execution is None or isinstance(execution, dict)),
             ("config.Labels", not execution or isinstance(execution.get("Labels") or {}, dict)),
             ("history", history is None or (isinstance(history, list) and all(isinstance(h, dict) for h in history))),
