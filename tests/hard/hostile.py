@@ -99,7 +99,7 @@ def bombs(directory: Path) -> list[str]:
             f"{name:<44} exit {status}, {took:5.1f} s, {memory >> 20:4} MB: {said[-100:].strip() or 'slimmed'}",
             flush=True,
         )
-        limit = MEMORY if name not in _LARGER else _LARGER[name]
+        limit = _LARGER.get(name, MEMORY)
         if status != ending or memory > limit or took > SECONDS or len(said.splitlines()) > _LINES:
             wrong.append(f"{name}: exit status {status} for {ending}, {memory >> 20} MB, {took:.0f} s: {said[-300:]}")
         left = [path for path in temporary.rglob("*") if path.is_file()]
