@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +39,19 @@ class Directory:
     def find(self, path: str) -> Blob | None:
         """Give the file of this name, which is one that slimmer made of a digest; None when there is none."""
         try:
-            file = self._held.enter_context((self._root / path).open("rb"))
+            file = self._held.enter_context(open(self._root / path, "rb", opener=_opened))  # noqa: SIM115 - held
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise SourceError(f"{self._root / path} cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise SourceError(f"{self._root / path} is no file; a layout has nothing else")
         size = file.seek(0, 2)
         return Blob(Content([Piece(File(file), 0, size)]), size)
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would wait for who writes to it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -149,6 +150,15 @@ def test_what_is_no_layout_is_exit_4(slimmer: Slimmer, tmp_path: Path) -> None:
     assert "is not an OCI image layout" in refused(slimmer, f"oci:{tmp_path}/other", tmp_path)
     (tmp_path / "out").rmdir()
     assert "there is no directory" in refused(slimmer, f"oci:{tmp_path}/none", tmp_path)
+
+
+def test_a_layout_of_fifos_is_exit_4(slimmer: Slimmer, tmp_path: Path) -> None:
+    """What is opened for reading and never written would wait for ever."""
+    layout = named([LAYER]).in_directory(tmp_path / "layout")
+    (layout / "index.json").unlink()
+    os.mkfifo(layout / "index.json")
+
+    assert "index.json is no file" in refused(slimmer, f"oci:{layout}", tmp_path)
 
 
 def several_platforms(shape: str) -> Layout:
