@@ -1,6 +1,6 @@
 """Mutate real objects and archives, and see that slimmer makes of each what is right, or nothing, in time.
 
-    PYTHONPATH=tests/support python tests/hard/fuzz.py [--count 100000] [--first 0] [--seed 1]
+    python tests/hard/run.py fuzz [--count 100000] [--first 0] [--seed 1]
 
 Object N of a seed is always the same: `--first N --count 1` repeats one. Each 500 are done in a process of its own,
 so that one that dies or never ends is found, and told by its number.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import resource
 import subprocess
@@ -18,26 +19,30 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import judged
 import mutations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MEMORY = 400 << 20
 _PATIENCE = 300
 _BATCH = 500
 
 
-def main() -> None:
-    """Try so many mutations and print what is wrong; exit status 1 when anything is."""
+def main(words: Sequence[str] | None = None) -> bool:
+    """Try so many mutations and print what is wrong; say whether nothing is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.worker is not None:
         _work(arguments.worker, arguments.seed, range(arguments.first, arguments.first + arguments.count))
-        return
+        return True
     started = time.monotonic()
     wrong: list[str] = []
     figures = Figures()
@@ -53,7 +58,7 @@ def main() -> None:
             for line in found:
                 print(line, flush=True)
     print(f"{arguments.count} mutations in {time.monotonic() - started:.0f} s: {figures}; {len(wrong)} wrong")
-    sys.exit(bool(wrong))
+    return not wrong
 
 
 @dataclass(slots=True)
@@ -71,8 +76,11 @@ class Figures:
 def _batch(subjects: Path, seed: int, first: int, count: int, figures: Figures) -> list[str]:
     """Give what is wrong with so many mutations."""
     words = [sys.executable, __file__, "--worker", subjects, "--seed", seed, "--first", first, "--count", count]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(
+            list(map(str, words)), capture_output=True, text=True, timeout=_PATIENCE, check=False, env=environment
+        )
     except subprocess.TimeoutExpired as error:
         done = subprocess.CompletedProcess(error.cmd, 1, (error.stdout or b"").decode(), "no end")
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -99,4 +107,4 @@ def _work(kept: Path, seed: int, numbers: range) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -1,6 +1,6 @@
 """Give slimmer images that somebody made to hurt: bombs in every packing, and any number that are mutated at random.
 
-    PYTHONPATH=tests/support python tests/hard/hostile.py [--count 10000] [--first 0] [--seed 1] [--only bombs images]
+    python tests/hard/run.py hostile [--count 10000] [--first 0] [--seed 1] [--only bombs images]
 
 Each bomb is done by a process of its own, with a limit of memory and of time, in a temporary directory that must hold
 nothing afterwards. Programs that fight the checks are tests/engine/test_hostile_containers.py with SLIMMER_FIGHTS=1.
@@ -31,21 +31,21 @@ from image_files import LAYER, MANIFEST, Layout, config_of, docker_archive, sha2
 from judged_images import image_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MEMORY = 400 << 20
 SECONDS = 300
 _LINES = 3
 
 
-def main() -> None:
-    """Try them and print what is wrong; exit status 1 when anything is."""
+def main(words: Sequence[str] | None = None) -> bool:
+    """Try them and print what is wrong; say whether nothing is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=["bombs", "images"], default=["bombs", "images"])
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="slimmer-hostile-") as directory:
         if "bombs" in arguments.only:
@@ -54,7 +54,7 @@ def main() -> None:
             wrong += images(Path(directory), arguments.seed, range(arguments.first, arguments.first + arguments.count))
     for line in wrong:
         print(line)
-    sys.exit(bool(wrong))
+    return not wrong
 
 
 def images(directory: Path, seed: int, numbers: range) -> list[str]:
@@ -264,4 +264,4 @@ _LARGER = {"a million files": 1 << 30, "six million entries, in a gzip": 4 << 30
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -1,6 +1,6 @@
 """Slim images that are large in one way each, and see that time grows with them and memory does not grow out of hand.
 
-    PYTHONPATH=tests/support python tests/hard/scale.py [--directory DIR] [--only files bytes layers]
+    python tests/hard/run.py scale [--directory DIR] [--only files bytes layers]
 
 Many files, a file of 30 GB that is nearly all hole, many layers. Each is an archive in a file, made here; what is
 measured is a process of its own that makes the result of it: `slimmer run --no-verify -o docker-archive:/dev/null`'s
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MEMORY = 400 << 20
 """Bytes that slimmer may have at its peak, on an image of 100,000 files and any bytes and layers."""
@@ -171,13 +171,13 @@ PARTS: dict[str, tuple[Callable[[int, Path], None], tuple[int, int]]] = {
 }
 
 
-def main() -> None:
-    """Measure, print, and exit with 1 where an image takes more than it may."""
+def main(words: Sequence[str] | None = None) -> bool:
+    """Measure, print, and say whether no image takes more than it may."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--directory", type=Path, help="where images are written; 31 GB are seen there and not taken")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--files", type=int, help="another number of files than 100,000")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     wrong = []
     with tempfile.TemporaryDirectory(prefix="slimmer-scale-", dir=arguments.directory) as directory:
         for name in arguments.only:
@@ -194,7 +194,7 @@ def main() -> None:
             wrong += judged(*figures)
     for line in wrong:
         print(line)
-    sys.exit(bool(wrong))
+    return not wrong
 
 
 def judged(small: Figure, large: Figure) -> list[str]:
@@ -210,4 +210,4 @@ def judged(small: Figure, large: Figure) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)
