@@ -161,9 +161,9 @@ def _deep(folder: Path) -> tuple[str, int]:
 
 
 def _sparse(folder: Path) -> tuple[str, int]:
-    """Have a database of a terabyte of nothing, in a tar of two kilobytes."""
+    """Have a list of accounts of a terabyte of nothing, in a tar of two kilobytes."""
     records = {"GNU.sparse.map": "1099511627770,6", "GNU.sparse.size": str(1 << 40), "GNU.sparse.numblocks": "1"}
-    info = tarfile.TarInfo("var/lib/dpkg/status")
+    info = tarfile.TarInfo("etc/passwd")
     info.size, info.pax_headers = 6, records
     layer = info.tobuf(tarfile.PAX_FORMAT) + b"Packag" + bytes(506 + 1024)
     (folder / "image.tar").write_bytes(docker_archive([layer], "app:1"))
@@ -252,7 +252,7 @@ BOMBS: dict[str, Callable[[Path], tuple[str, int]]] = {
     "a million files": _million,
     "six million entries, in a gzip": _six_million,
     "paths 80,000 directories deep": _deep,
-    "a database of a terabyte, all hole": _sparse,
+    "accounts of a terabyte, all hole": _sparse,
     "data of a terabyte, all hole": _sparse_data,
     "fifty gigabytes of zeros, in a gzip": _gzip_of_zeros,
     "twenty gigabytes of zeros, in a gzip in a gzip": _gzip_in_gzip,
