@@ -276,11 +276,14 @@ class _Heard:
     def listen(self) -> None:
         """Keep what comes until it ends; what is more is heard and forgotten, or the command would wait."""
         sizes = [0, 0]
-        for pair in self._stream:
-            for index, part in enumerate(pair):
-                if part and sizes[index] < _OUTPUT_LIMIT:
-                    self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
-                    sizes[index] += len(part)
+        try:
+            for pair in self._stream:
+                for index, part in enumerate(pair):
+                    if part and sizes[index] < _OUTPUT_LIMIT:
+                        self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
+                        sizes[index] += len(part)
+        finally:
+            self._stream._response.close()  # noqa: SLF001 - the SDK leaves it to its caller and gives no other way
 
     def said(self) -> tuple[str, str]:
         """Give what came until now: standard output and standard error."""
