@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import DeviceRequest, LogConfig, Ulimit
 
 from slimmer import interrupts
-from slimmer.engine import FAILURES, fail
+from slimmer.asking import FAILURES, fail
+from slimmer.beside import OUTPUT_LIMIT, Beside, Heard
 from slimmer.errors import DestinationError
 from slimmer.headroom import Room
 from slimmer.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from slimmer.engine import Engine
 
-_Answer = TypeVar("_Answer")
 RUN_LABEL = "slimmer.run"
 """Label of every container that slimmer makes, with the run it belongs to."""
 
@@ -47,7 +46,6 @@ _SHUT_IN: dict[str, Any] = {
 }
 _OF_THE_GPU = re.compile(r"nvidia|device driver", re.IGNORECASE)
 _LIMITS = {"nofile": 4096, "nproc": _PROCESSES}
-_OUTPUT_LIMIT = 4 << 20
 _OFTEN = 1
 """Seconds between two looks at the engine's disk, which an image may fill."""
 _NOT_STARTED = 127  # as a shell says that there is no such command
@@ -170,7 +168,7 @@ class Containers:
                 raise
 
     def _wait(self, name: str, time_limit: int) -> int | None:
-        asked = _Beside(lambda: self._status(name, time_limit))
+        asked = Beside(lambda: self._status(name, time_limit))
         while asked.is_alive():
             asked.join(_OFTEN)
             self._room.require(f"the container {name}")
@@ -229,8 +227,8 @@ class Started:
         """Run a command beside its own for at most TIME_LIMIT seconds; one that goes on ends with the container."""
         client = self._engine.client
         made = client.exec_create(self._name, list(command))
-        heard = _Heard(client.exec_start(made["Id"], stream=True, demux=True))
-        asked = _Beside(heard.listen)
+        heard = Heard(client.exec_start(made["Id"], stream=True, demux=True))
+        asked = Beside(heard.listen)
         asked.join(time_limit)
         if asked.is_alive():
             return Completed(None, *heard.said())
@@ -240,55 +238,6 @@ class Started:
     def said(self) -> str:
         """Give what it wrote so far."""
         return _logged(self._engine, self._name, stdout=True, stderr=True)
-
-
-class _Beside(threading.Thread, Generic[_Answer]):
-    """A question to the engine that is asked beside the work: an image decides how long it takes."""
-
-    def __init__(self, ask: Callable[[], _Answer]) -> None:
-        super().__init__(daemon=True)
-        self._ask = ask
-        self._found: _Answer | None = None
-        self._error: Exception | None = None
-        self.start()
-
-    def run(self) -> None:
-        """Ask."""
-        try:
-            self._found = self._ask()
-        except Exception as error:  # noqa: BLE001 - raised where the answer is asked for
-            self._error = error
-
-    def answer(self) -> _Answer | None:
-        """Give the answer, or raise what came of the question."""
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-
-class _Heard:
-    """What a command says, up to the limit of standard output and of standard error."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - the SDK's, which has no type
-        self._stream = stream
-        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
-
-    def listen(self) -> None:
-        """Keep what comes until it ends; what is more is heard and forgotten, or the command would wait."""
-        sizes = [0, 0]
-        try:
-            for pair in self._stream:
-                for index, part in enumerate(pair):
-                    if part and sizes[index] < _OUTPUT_LIMIT:
-                        self._parts[index].append(part[: _OUTPUT_LIMIT - sizes[index]])
-                        sizes[index] += len(part)
-        finally:
-            self._stream._response.close()  # noqa: SLF001 - the SDK leaves it to its caller and gives no other way
-
-    def said(self) -> tuple[str, str]:
-        """Give what came until now: standard output and standard error."""
-        stdout, stderr = (b"".join(list(parts)).decode("utf-8", "replace") for parts in self._parts)
-        return stdout, stderr
 
 
 def remove_left(engine: Engine) -> list[str]:
@@ -322,8 +271,8 @@ def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:
     parts: list[bytes] = []
     size = 0
     for part in engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False):
-        parts.append(part[: _OUTPUT_LIMIT - size])
+        parts.append(part[: OUTPUT_LIMIT - size])
         size += len(parts[-1])
-        if size >= _OUTPUT_LIMIT:
+        if size >= OUTPUT_LIMIT:
             break
     return b"".join(parts).decode("utf-8", "replace")

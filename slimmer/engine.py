@@ -1,26 +1,23 @@
 """A Docker engine: the few things that slimmer asks of it, and its errors as sentences.
 
-With containers.py the only importer of the docker SDK.
+asking.py says what may go wrong.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
 import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import docker
-import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound, StreamParseError
-from docker.utils.socket import SocketError
-from urllib3.exceptions import HTTPError
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from slimmer import interrupts
+from slimmer.asking import CUT_OFF, FAILURES, Measured, fail, first_line
 from slimmer.content import CHUNK
 from slimmer.errors import DestinationError, SlimmerError, SourceError
 from slimmer.platforms import Platform
@@ -31,14 +28,6 @@ if TYPE_CHECKING:
 
     from slimmer.progress import Progress
     from slimmer.reference import Tag
-
-CUT_OFF = (
-    requests.ConnectionError, requests.exceptions.ChunkedEncodingError, HTTPError, SocketError, ConnectionError
-)  # fmt: skip
-"""What asking raises when the engine, or the way to it, is gone: whether it did what it was asked to nobody knows."""
-
-FAILURES = (DockerException, StreamParseError, struct.error, requests.RequestException, OSError, *CUT_OFF)
-"""Whatever asking an engine may raise. The SDK lets through what it stumbles over when an answer is cut short."""
 
 _RETURNS = 30
 """Seconds that an engine has to come back, as one that is restarted does, and to end what it was told to do."""
@@ -73,7 +62,7 @@ class Engine:
                 ) from error
             raise SourceError(
                 f"no Docker engine answers at {where}; "
-                f"start one (systemctl start docker, or dockerd as root) or set DOCKER_HOST ({_first_line(error)})"
+                f"start one (systemctl start docker, or dockerd as root) or set DOCKER_HOST ({first_line(error)})"
             ) from error
         try:
             yield cls(client, where, progress or Silence())
@@ -176,7 +165,7 @@ class Engine:
         Raises DestinationError when the engine does not take it.
         """
         with self._answered(layer, tag) as body:
-            said = self.client.import_image_from_data(_Measured(body, size), tag.repository, tag.tag)
+            said = self.client.import_image_from_data(Measured(body, size), tag.repository, tag.tag)
             for line in str(said).splitlines():
                 if "error" in (answer := json.loads(line)):
                     raise DestinationError(f"the engine cannot import the result: {answer['error']}")
@@ -290,30 +279,3 @@ def _wait_for(holds: Callable[[], bool]) -> bool:
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return held
-
-
-class _Measured:
-    """A body of known length: it is sent as it is, where one of unknown length is copied into HTTP's chunks."""
-
-    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
-        self._chunks = chunks
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def fail(kind: type[SlimmerError], what: str, error: Exception) -> NoReturn:
-    """Raise a KIND of SlimmerError that says what could not be done, and why the engine says so."""
-    if isinstance(error, CUT_OFF):
-        detail = "the connection to it was lost; see with `docker info` whether it still runs"
-    else:
-        detail = str(error.explanation if isinstance(error, APIError) and error.explanation else error)
-    raise kind(f"{what}: {' '.join(detail.split())}") from error

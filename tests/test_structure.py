@@ -40,7 +40,7 @@ ORDER = [
         "native_gpus",
         "headroom",
     ],
-    ["runs", "ahead"],
+    ["runs", "ahead", "asking", "beside"],
     ["gates", "configuration"],
     ["errors"],
 ]
@@ -74,7 +74,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "owner"), [("click", ["cli"]), ("tqdm", ["terminal"]), ("docker", ["containers", "engine"])]
+    ("library", "owner"), [("click", ["cli"]), ("tqdm", ["terminal"]), ("docker", ["asking", "containers", "engine"])]
 )
 def test_a_library_has_one_importer(library: str, owner: list[str]) -> None:
     """The terminal and the engine are each known to one module."""
