@@ -112,7 +112,7 @@ def test_no_room_to_pack(field: Arena, disk: Path, host: Callable[[str], str | N
     archive = tmp_path / "victim.tar"
     field.engine("save", "--output", str(archive), NAME)
     with nearly_full(disk, 10_000_000):
-        tag = ("--tag", "slimmer-test/never:1", "--output", "docker-daemon:")
+        tag = ("--tag", "slimmer-test/never:1", "--no-verify")
         running = started("run", f"docker-archive:{archive}", *tag, temporary=disk, host=host("containerd"))
         status = running.ended()
 

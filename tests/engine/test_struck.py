@@ -43,7 +43,7 @@ def test_what_a_killed_run_leaves_is_removed(field: Arena) -> None:
         assert struck.wrong == [], f"{place}: {struck.said}"
         left |= {what.split()[0] for what in struck.left}
 
-        said = field.run_again(struck.way) if number == 1 else field.clean()
+        said = field.run_again(field.ways[IN_PLACE]) if number == 1 else field.clean()
 
         assert field.left() == [], f"{place}: left {struck.left}: {said}"
         assert all(what.startswith("volume ") for what in struck.left) or "removed " in said

@@ -11,6 +11,7 @@ import pytest
 from slimmer.runs import Run
 
 from handmade import file, make_tar
+from strikes import REFUSED
 from victims import NAME, SLIM
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_the_results_name_goes_to_another_image_meanwhile(field: Arena) -> None:
 
 
 def test_the_trial_image_is_removed_meanwhile(field: Arena) -> None:
-    """As `docker image prune --all` does with what no container uses: exit 5, and it says which image is gone."""
+    """As `docker image prune --all` does with what no container uses: exit 4 or 5, as it is read or to be run then."""
     running = field.start(field.ways[IN_PLACE])
     running.wait("slimmer: verifying", 0)
     (name,) = field.engine("images", "--format", "{{.Repository}}:{{.Tag}}", "slimmer-trial").split()
@@ -134,8 +135,8 @@ def test_the_trial_image_is_removed_meanwhile(field: Arena) -> None:
 
     struck = field.look(running, field.ways[IN_PLACE])
 
-    assert struck.status == 5, struck.said
-    assert "the trial image sha256:" in struck.said.splitlines()[-1]
+    assert struck.status in REFUSED, struck.said
+    assert re.search("the trial image .* was removed|image was removed meanwhile", struck.said.splitlines()[-1])
     assert struck.wrong + struck.amiss_when_refused() + struck.left == []
 
 
