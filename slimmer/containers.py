@@ -270,9 +270,14 @@ def _remove(engine: Engine, name: str) -> None:
 def _logged(engine: Engine, name: str, *, stdout: bool, stderr: bool) -> str:
     parts: list[bytes] = []
     size = 0
-    for part in engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False):
-        parts.append(part[: OUTPUT_LIMIT - size])
-        size += len(parts[-1])
-        if size >= OUTPUT_LIMIT:
-            break
+    stream: Any = engine.client.logs(name, stdout=stdout, stderr=stderr, stream=True, follow=False)
+    try:
+        for part in stream:
+            parts.append(part[: OUTPUT_LIMIT - size])
+            size += len(parts[-1])
+            if size >= OUTPUT_LIMIT:
+                break
+    finally:
+        # The SDK leaves it to its caller and gives no other way; one that writes without end is left in the middle.
+        stream._response.close()  # noqa: SLF001 - see above
     return b"".join(parts).decode("utf-8", "replace")

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from docker_cli import Docker
 
-# The docker SDK leaves the socket of a log that nobody reads to its end to the garbage collector.
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
+pytestmark = pytest.mark.engine
 
 NAME, RESULT = "slimmer-test/hostile:1", "slimmer-test/hostile:slim"
 FIGHTS = {
