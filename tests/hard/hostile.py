@@ -198,8 +198,8 @@ def _gzip_in_gzip(folder: Path) -> tuple[str, int]:
 
 
 def _zstd(folder: Path) -> tuple[str, int]:
-    """Pack fifty gigabytes in 5 MB."""
-    words = f"head -c 50G /dev/zero | zstd -q -T1 -1 -o {folder}/layer"
+    """Pack twenty gigabytes in 2 MB."""
+    words = f"head -c 20G /dev/zero | zstd -q -T1 -1 -o {folder}/layer"
     subprocess.run(["sh", "-c", words], check=True)
     return _layout(folder, (folder / "layer").read_bytes(), "+zstd", "sha256:" + "0" * 64), 4
 
@@ -256,7 +256,7 @@ BOMBS: dict[str, Callable[[Path], tuple[str, int]]] = {
     "data of a terabyte, all hole": _sparse_data,
     "ten gigabytes of zeros, in a gzip": _gzip_of_zeros,
     "five gigabytes of zeros, in a gzip in a gzip": _gzip_in_gzip,
-    "fifty gigabytes of zeros, in zstd": _zstd,
+    "twenty gigabytes of zeros, in zstd": _zstd,
     "a zstd frame that asks for 2 GiB": _zstd_window,
     "a layer that is named a hundred thousand times": _layers,
 }
