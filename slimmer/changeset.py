@@ -92,7 +92,7 @@ class _Extraction:
         elif name.startswith(WHITEOUT):  # whatever it is, a hard link too
             self._hide(parent, name.removeprefix(WHITEOUT), entry)
         elif entry.link_to is not None:
-            return self._link(entry, entry.link_to)
+            return self._link(entry, entry.link_to) if name else True
         elif name:
             self._put(self._enter(parent, entry), name, entry)
         elif entry.inode.kind is Kind.DIRECTORY:

@@ -18,7 +18,7 @@ from slimmer.image import Config
 from slimmer.layer import read_layer
 from slimmer.rootfs import Budget, flatten
 
-from handmade import file, flattened, make_tar, symlink
+from handmade import file, flattened, hard_link, make_tar, symlink
 from hostile_images import hostile_image, rich_root
 from judged_images import image_findings
 
@@ -89,6 +89,13 @@ def test_a_tar_that_never_ends_or_says_nonsense_is_refused(name: str) -> None:
         Archive.in_file(Content.of(data), "app:1")
     with Spool.open("app:1") as spool, pytest.raises(SourceError):
         Archive.in_stream(iter(io.BytesIO(data).read, b""), "app:1", spool)
+
+
+def test_a_link_without_a_name_has_no_place() -> None:
+    """As a file without one: it would be the root, and its other names links to that."""
+    rootfs = flattened([file("a", b"1"), hard_link("/", "a"), hard_link("w", "a")])
+
+    assert [path for path, _ in rootfs.entries()] == ["a", "w"]
 
 
 @pytest.mark.parametrize("device", [(5000, 0), (1, 1 << 21), (-1, 0)])
