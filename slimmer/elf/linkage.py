@@ -97,6 +97,7 @@ class Linkage:
 def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -> Linkage:
     """Give the linkage of ROOTFS for processes with the variables ENV; what KNOWN has read is not read again."""
     read: dict[Content, Read] = {}
+    alike: dict[Dynamic, Dynamic] = {}
     objects: dict[str, Dynamic] = {}
     skipped: list[tuple[str, str]] = []
     for path, inode in rootfs.entries():
@@ -104,7 +105,9 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
         if inode.kind is not Kind.FILE or content is None or path.endswith(_TEXTS):
             continue
         if content not in read:
-            read[content] = known.read[content] if known is not None and content in known.read else _read(content)
+            found = known.read[content] if known is not None and content in known.read else _read(content)
+            # Copies of one library, in several environments say, have their symbols once.
+            read[content] = alike.setdefault(found, found) if isinstance(found, Dynamic) else found
         found = read[content]
         if isinstance(found, Dynamic):
             objects[path] = found
