@@ -110,7 +110,8 @@ class _Reader:
         """Give the value of an option as the command line would have it."""
         kind = known.get(_name(key))
         if kind is None:
-            raise self._wrong(key, f"there is no option {key}{_meant(_name(key), [*known, CHECK])}")
+            written = [name if "_" in key else name.replace("_", "-") for name in (*known, CHECK)]
+            raise self._wrong(key, f"there is no option {key}{_meant(key, written)}")
         if not _fits(kind, value):
             shown = "true or false" if isinstance(value, bool) else f"a {type(value).__name__}"
             raise self._wrong(key, f"{key} takes {kind.value}, not {shown}")

@@ -134,8 +134,8 @@ def test_tables_of_checks_are_handed_on(tmp_path: Path, monkeypatch: pytest.Monk
     ("text", "words"),
     [
         ("# limits\n\nmax_sise = '6GB'\n", ["line 3", "max_sise", "did you mean max_size?"]),
-        ("skip = ['strip']\nno-verfy = true\n", ["line 2", "did you mean no_verify?"]),
-        ("banana = 1\n", ["line 1", "banana", "max_size"]),
+        ("skip = ['strip']\nno-verfy = true\n", ["line 2", "did you mean no-verify?"]),
+        ("banana = 1\n", ["line 1", "banana", "max-size"]),
         ("skip = 'strip'\n", ["line 1", "a list of strings"]),
         ("dry_run = 'yes'\n", ["line 1", "true or false"]),
         ("tag = 3\n", ["line 1", "takes a string"]),

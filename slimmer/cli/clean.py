@@ -13,7 +13,7 @@ from slimmer.terminal import listener
 from slimmer.trial import remove_left_behind
 
 
-@click.command("clean", epilog=EXIT_CODES)
+@click.command("clean", short_help="Remove what killed runs left in the engine and on disk.", epilog=EXIT_CODES)
 @click.argument("directories", metavar="[DIR]...", nargs=-1, type=click.Path(file_okay=False, path_type=Path))
 def command(directories: tuple[Path, ...]) -> None:
     """Remove what killed runs left: containers and trial images in the engine, temporary files on disk.

@@ -9,7 +9,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComple
 VARIABLE = "_SLIMMER_COMPLETE"
 
 
-@click.command("completion")
+@click.command("completion", short_help="Print a script with which SHELL completes commands.")
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def command(context: click.Context, *, shell: str) -> None:

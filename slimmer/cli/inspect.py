@@ -19,7 +19,7 @@ from slimmer.reports import inspection_page
 from slimmer.terminal import listener
 
 
-@click.command("inspect", epilog=EXIT_CODES)
+@click.command("inspect", short_help="Say where the bytes of IMAGE are, or its GPU code.", epilog=EXIT_CODES)
 @click.argument("image")
 @click.option("--platform", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("--gpu", is_flag=True, help="Show GPU code by library and architecture, and what --gpu-arch saves.")

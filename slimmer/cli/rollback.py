@@ -9,7 +9,7 @@ from slimmer.rollback import rollback
 from slimmer.terminal import listener
 
 
-@click.command("rollback", epilog=EXIT_CODES)
+@click.command("rollback", short_help="Put REF back to the image that it was made from.", epilog=EXIT_CODES)
 @click.argument("ref")
 def command(*, ref: str) -> None:
     """Put REF, a name of a slimmed image, back to the image that was slimmed.

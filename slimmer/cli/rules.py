@@ -12,7 +12,7 @@ from slimmer.survey import survey
 from slimmer.terminal import listener
 
 
-@click.command("rules", epilog=EXIT_CODES)
+@click.command("rules", short_help="List the rules, with IMAGE what each would save there.", epilog=EXIT_CODES)
 @click.argument("image", required=False)
 @click.option("--platform", "wanted", metavar="OS/ARCH", help="Which image of several.  [default: the engine's]")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and the table only.")
