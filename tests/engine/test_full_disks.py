@@ -76,7 +76,7 @@ def test_no_room_to_read_the_result_back(field: Arena, disk: Path) -> None:
 
     assert struck.status == 5, struck.said
     assert re.search(
-        rf"reading the result back .* takes 4\d,.* bytes in {disk}, where 1\d,", struck.said.splitlines()[-1]
+        rf"reading the result back .* takes 4\d,.* bytes in {disk}, where [123]\d,", struck.said.splitlines()[-1]
     )
     assert "slimmer: writing" not in struck.said
     assert struck.wrong + struck.amiss_when_refused() + struck.left == []

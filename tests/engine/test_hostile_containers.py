@@ -94,7 +94,7 @@ def test_a_program_that_fights_is_stopped(
 ) -> None:
     """As its command, as its Python and as what the person asks to run; the run ends as any other."""
     monkeypatch.setattr("slimmer.checks.probe.TIME_LIMIT", 2)
-    monkeypatch.setattr("slimmer.checks.starts._SETTLES", 1)
+    monkeypatch.setattr("slimmer.checks.watching._SETTLES", 1)
     monkeypatch.setattr("slimmer.containers._MEMORY", 256 << 20)
     monkeypatch.setitem(_shut_in(), "mem_limit", 256 << 20)
     monkeypatch.setitem(_shut_in(), "memswap_limit", 256 << 20)
