@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ def load():
 """
 
 
+@pytest.mark.skipif(not os.environ.get("SLIMMER_LONG"), reason="it takes three minutes: SLIMMER_LONG=1 runs it")
 def test_a_library_that_must_not_change_is_put_back_alone(
     docker: Docker, slimmer: Slimmer, pytorch: str, compiled: Callable[..., Path], tmp_path: Path
 ) -> None:
