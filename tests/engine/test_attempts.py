@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from handmade import directory, file, hard_link, make_tar
-from interrupting import heard, start
+from victims import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,14 +85,14 @@ def test_interrupted_in_a_search_nothing_is_left(
     before = docker.leftovers()
 
     for count, delay in ((1, 0.0), (1, 1.5), (2, 1.0)):
-        process = start(NAME, tmp_path)
-        said = "".join(heard(process, "trying with ") for _ in range(count))
-        time.sleep(delay)
-        process.send_signal(signal.SIGTERM if count == 2 else signal.SIGINT)
-        out, rest = process.communicate(timeout=60)
+        running = started("run", NAME, temporary=tmp_path)
+        attempt = f"put back: attempt {count} of "
+        assert running.reaches(attempt), running.said
+        running.wait(attempt, delay)
+        running.process.send_signal(signal.SIGTERM if count == 2 else signal.SIGINT)
 
-        assert process.returncode == 130, said + rest
-        assert out == ""
-        assert rest.splitlines()[-1] == "slimmer: interrupted; nothing was tagged and nothing is left behind"
+        assert running.ended(60) == 130, running.said
+        assert running.out == ""
+        assert running.said.splitlines()[-1] == "slimmer: interrupted; nothing was tagged and nothing is left behind"
         assert not docker.has(f"{NAME}-slim")
-        assert docker.leftovers() == before, said + rest
+        assert docker.leftovers() == before, running.said
