@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import tempfile
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from forwarder import Fault, forwarded
-from own_engine import own_engine
-from strikes import Arena, Struck, Way, arena
+from strikes import Arena, Struck, Way, own_arena
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,9 +37,7 @@ def main(arguments: Sequence[str]) -> bool:
     part, parts = map(int, chosen.part.split("/"))
     statuses: Counter[int] = Counter()
     wrong = 0
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard")))
-        field = stack.enter_context(arena(stack.enter_context(own_engine(place)), place, milliseconds=10, megabytes=4))
+    with own_arena(milliseconds=10, megabytes=4) as field:
         way = field.ways[1]
         field.spans(way)
         requests = [one for one in _requests(field, way) if re.search(chosen.only, one)]

@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 import signal
-import tempfile
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from own_engine import own_engine
-from strikes import INTERRUPTED, arena
+from strikes import INTERRUPTED, own_arena
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +27,7 @@ def main(arguments: Sequence[str]) -> bool:
     stages: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
     wrong = number = 0
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard")))
-        field = stack.enter_context(arena(stack.enter_context(own_engine(place)), place))
+    with own_arena() as field:
         ways = [way for way in field.ways if chosen.way in {None, way.name}]
         while number < chosen.interrupts:
             way = ways[number % len(ways)]

@@ -7,17 +7,19 @@ import json
 import re
 import shutil
 import signal
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forwarder import forwarded
+from own_engine import own_engine
 from victims import NAME, PROGRESS, SLIM, Running, started, victim
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
-    from pathlib import Path
 
     from docker_cli import Docker
     from handmade import Spec
@@ -268,3 +270,14 @@ def arena(engine: Docker, place: Path, milliseconds: int = 200, megabytes: int =
     """Give an engine with nothing else to do than to have runs struck; see `victim` for the figures."""
     with forwarded(engine.env["DOCKER_HOST"].removeprefix("unix://")) as remote:
         yield Arena(engine, remote, place, milliseconds, megabytes)
+
+
+@contextmanager
+def own_arena(milliseconds: int = 200, megabytes: int = 80) -> Iterator[Arena]:
+    """Give an arena in an engine and a directory of its own, both gone at the end; see `victim` for the figures."""
+    with (
+        tempfile.TemporaryDirectory(prefix="hard") as place,
+        own_engine(Path(place)) as engine,
+        arena(engine, Path(place), milliseconds, megabytes) as field,
+    ):
+        yield field
