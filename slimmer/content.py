@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import weakref
 from bisect import bisect_right
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CHUNK = 1 << 18
 """How many bytes are held at a time when content is streamed."""
@@ -48,6 +51,10 @@ class Zeros:
         """Give LENGTH zeros."""
         return bytes(length)
 
+    def __reduce__(self) -> str:
+        """Stay the one that there is, in another process too."""
+        return "ZEROS"
+
 
 ZEROS = Zeros()
 
@@ -62,6 +69,20 @@ class File:
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise EOFError when the file ends before."""
         return read_exactly(self._descriptor, offset, length)
+
+    def __reduce__(self) -> tuple[Callable[[str], File], tuple[str]]:
+        """Be the same file in another process of this machine and user, as long as this one has it open (proc(5))."""
+        path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        if not Path(path).exists():
+            raise pickle.PicklingError("an open file can be passed to another process on Linux only")
+        return _opened_elsewhere, (path,)
+
+
+def _opened_elsewhere(path: str) -> File:
+    file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - open as long as the blob is there
+    blob = File(file)
+    weakref.finalize(blob, file.close)
+    return blob
 
 
 def read_exactly(descriptor: int, offset: int, length: int) -> bytes:

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from slimmer.elf.workshop import Workshop
 from slimmer.layer_writer import layer_chunks, layer_size
 from slimmer.progress import Progress, Silence
 from slimmer.settings import Settings
@@ -77,6 +78,8 @@ class Scene:
     config: Config
     settings: Settings = field(default_factory=Settings)
     progress: Progress = field(default_factory=Silence)
+    workshop: Workshop = field(default_factory=Workshop)
+    """Who slims libraries."""
     veto: Veto = _allow
     """Asked of every decision anyway: a rule asks it itself where its changes only make sense together."""
 
@@ -104,6 +107,14 @@ class Rule(Protocol):
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a decision for everything that the rule could take. Opens no file for writing."""
+
+
+@runtime_checkable
+class EarlyRule(Rule, Protocol):
+    """A rule whose work takes long and can begin before its turn."""
+
+    def prepare(self, scene: Scene) -> None:
+        """Begin with what the rule will most likely need, of the files as the source has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from slimmer.elf.losses import broken
 from slimmer.errors import SlimmerError
 from slimmer.layer import Kind
 from slimmer.metadata import amendments
-from slimmer.plan import Draft
+from slimmer.plan import Draft, EarlyRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +41,13 @@ def linked(scene: Scene) -> Linkage:
         linkage = link(scene.rootfs, scene.config.env)
         stage.advance(linkage.objects)
     return linkage
+
+
+def prepare(scene: Scene, rules: Sequence[Rule]) -> None:
+    """Let those of RULES begin that can: what they do in the scene's workshop is done while others are at work."""
+    for rule in rules:
+        if isinstance(rule, EarlyRule):
+            rule.prepare(scene)
 
 
 def propose(

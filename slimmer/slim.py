@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from slimmer import __version__, rules, temporary, transports
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
+from slimmer.elf.workshop import Workshop
 from slimmer.errors import CheckError, GateError, SlimmerError, UsageError
 from slimmer.formats.compression import Compression, compressed
 from slimmer.gates import Gates
@@ -21,7 +22,7 @@ from slimmer.metadata.gpu_targets import labels as gpu_labels
 from slimmer.naming import CREATED_BY, SOURCE_LABEL
 from slimmer.plan import Scene
 from slimmer.progress import watched
-from slimmer.propose import linked, propose
+from slimmer.propose import linked, prepare, propose
 from slimmer.reading import opened
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts
@@ -127,16 +128,18 @@ def slim(options: Options, progress: Progress) -> Report:
 
 def _slim(session: Session, options: Options, source: Source, chosen: Sequence[Rule], target: Target | None) -> Report:
     laps = _Laps()
-    found = opened(source, session)
-    config = found.image.config
-    laps.end("read")
-    scene = Scene(found.rootfs, config, options.settings, session.progress)
-    linkage = linked(scene)
+    with Workshop.opened() as workshop:
+        found = opened(source, session)
+        config = found.image.config
+        laps.end("read")
+        scene = Scene(found.rootfs, config, options.settings, session.progress, workshop)
+        prepare(scene, chosen)
+        linkage = linked(scene)
 
-    def proposed(restored: Mapping[str, str]) -> tuple[Plan, Links]:
-        return propose(scene, chosen, options.exclude, linkage, restored)
+        def proposed(restored: Mapping[str, str]) -> tuple[Plan, Links]:
+            return propose(scene, chosen, options.exclude, linkage, restored)
 
-    planned, links = proposed({})
+        planned, links = proposed({})
     laps.end("plan")
     facts = SourceFacts(
         options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform

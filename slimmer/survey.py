@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimmer import rules, transports
+from slimmer.elf.workshop import Workshop
 from slimmer.plan import Scene
-from slimmer.propose import linked, propose
+from slimmer.propose import linked, prepare, propose
 from slimmer.reading import opened
 from slimmer.session import Session
 from slimmer.settings import Settings
@@ -42,10 +43,13 @@ def survey(reference: str, platform: Platform | None, progress: Progress) -> tup
 def potentials(image: Opened, progress: Progress) -> tuple[Potential, ...]:
     """Give what every rule would save on an image that is open if it were the only one."""
     found = []
-    scene = Scene(image.rootfs, image.image.config, Settings(), progress)
-    linkage = linked(scene)
-    for rule in rules.discover():
-        planned, _ = propose(scene, [rule], (), linkage)
-        files = sum(change.files for change in planned.changes)
-        found.append(Potential(rule, image.flattened_size - planned.result.size(), files, len(planned.kept)))
+    every = rules.discover()
+    with Workshop.opened() as workshop:
+        scene = Scene(image.rootfs, image.image.config, Settings(), progress, workshop)
+        prepare(scene, every)
+        linkage = linked(scene)
+        for rule in every:
+            planned, _ = propose(scene, [rule], (), linkage)
+            files = sum(change.files for change in planned.changes)
+            found.append(Potential(rule, image.flattened_size - planned.result.size(), files, len(planned.kept)))
     return tuple(found)

@@ -41,22 +41,24 @@ class StripError(ElfError):
     """The strip program failed or said anything at all: the file is kept, with this as its reason."""
 
 
-class _Spool:
-    """One unnamed file for all results: a file for each would use up the descriptors that a process may have."""
+class Spool:
+    """One file for all results: a file for each would use up the descriptors that a process may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        """Write to FILE, which is empty; without one to a file that has no name and is made when it is needed."""
         self._lock = threading.Lock()
-        self._file: BinaryIO | None = None
-        self._blob: File | None = None
+        self._file = file
+        self.blob: File | None = File(file) if file is not None else None
+        """What all results are pieces of, once there is one."""
         self._end = 0
 
     def take(self, path: Path) -> Content:
         """Give the content of a file that may go afterwards."""
         with self._lock, path.open("rb") as source:
-            if self._file is None or self._blob is None:
+            if self._file is None or self.blob is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as contents refer to it
-                self._blob = File(self._file)
-                weakref.finalize(self._blob, self._file.close)
+                self.blob = File(self._file)
+                weakref.finalize(self.blob, self._file.close)
             start = self._end
             position = start
             while data := source.read(CHUNK):
@@ -65,7 +67,7 @@ class _Spool:
                     written = os.pwrite(self._file.fileno(), view, position)
                     view, position = view[written:], position + written
             self._end = position
-            return Content([Piece(self._blob, start, position - start)])
+            return Content([Piece(self.blob, start, position - start)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Strip:
     path: str
     version: str
     """The first line of what it says to --version."""
-    _spool: _Spool = field(default_factory=_Spool, init=False, repr=False, compare=False)
+    spool: Spool = field(default_factory=Spool, repr=False, compare=False)
+    """Where what it writes lies."""
 
     def run(self, content: Content, flags: Sequence[str], time_limit: float) -> Content:
         """Give what `strip FLAGS` makes of CONTENT; raise StripError unless it exits 0, silent, with a result in time.
@@ -114,7 +117,7 @@ class Strip:
         result = directory / "out"
         if result.is_symlink() or not result.is_file() or not result.stat().st_size:
             raise StripError("strip gave no result, with exit status 0")
-        return self._spool.take(result)
+        return self.spool.take(result)
 
 
 def find_strip() -> Strip | None:

@@ -48,6 +48,10 @@ class OpenFiles:
         self._open: OrderedDict[object, Descriptor] = OrderedDict()
         self._lock = Lock()
 
+    def __reduce__(self) -> tuple[type[OpenFiles], tuple[int]]:
+        """Have none open in another process."""
+        return OpenFiles, (self._limit,)
+
     def get(self, key: object, opened: Callable[[], Descriptor]) -> Descriptor:
         """Give the descriptor under KEY, opened anew when it is not among the last."""
         with self._lock:

@@ -9,16 +9,10 @@ Every result passes the proof of elf/contract.py or elf/archive.py, or is not us
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
-from slimmer.elf.ar import MAGIC, is_archive
-from slimmer.elf.archive import StrippedAlreadyError, slim_archive
 from slimmer.elf.binutils import find_strip
-from slimmer.elf.machine import machine_of
-from slimmer.elf.shared import slim_shared_object
-from slimmer.errors import ElfError
+from slimmer.elf.library import Kind, Task
 from slimmer.metadata.licences import proprietary
 from slimmer.metadata.owners import foreign_owner
 from slimmer.plan import Keep, Replace, Turn
@@ -27,15 +21,12 @@ from slimmer.settings import StripWith
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from slimmer.content import Content
-    from slimmer.elf.binutils import Strip as Program
     from slimmer.layer import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
 SHARED_OBJECT = re.compile(r".*\.so(\.[^/]*)?", re.DOTALL)
 _ARCHIVE = re.compile(r".*\.a", re.DOTALL)
-_WORKERS = 1
 _C_LIBRARY = re.compile(
     r"(ld(-linux.*|-musl-.*|64)?|libc|libpthread|libthread_db|libc\.musl-.*)(-\d[\d.]*)?\.so(\.\d+)*"
 )
@@ -49,70 +40,45 @@ class Strip:
     on_by_default = True
     turn = Turn.CONTENTS
 
+    def prepare(self, scene: Scene) -> None:
+        """Begin with what `propose` will ask for, if no rule before it changes that."""
+        scene.workshop.begin(task for _, _, task in _tasks(scene))
+
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""
-        rootfs = scene.rootfs
-        kinds = ((path, inode, _kind(rootfs, inode)) for path, inode in rootfs.files())
-        candidates = [(path, inode, kind) for path, inode, kind in kinds if kind is not None]
-        objections = [lambda path: watched(path, rootfs), foreign_owner(rootfs)]
-        if not scene.settings.include_proprietary:
-            objections.append(proprietary(rootfs))
-        program = find_strip()
-
-        def decide(path: str, inode: Inode, kind: re.Pattern[str]) -> Decision | None:
-            return _decide(path, inode, kind, scene, program, partial(objection, inode, rootfs, objections))
-
-        total = sum(inode.size for _, inode, _ in candidates)
-        with scene.progress.stage("stripping", total) as stage, ThreadPoolExecutor(_WORKERS) as pool:
-            try:
-                # Archives are written by a program, which has a core of its own while shared objects are laid out here.
-                ahead = {each[0]: pool.submit(decide, *each) for each in candidates if each[2] is _ARCHIVE}
-                for each in candidates:
-                    waiting = ahead.pop(each[0], None)
-                    decision = decide(*each) if waiting is None else waiting.result()
-                    if decision is not None:
-                        yield decision
-                    stage.advance(each[1].size)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        found = list(_tasks(scene))
+        with scene.progress.stage("stripping", sum(inode.size for _, inode, _ in found)) as stage:
+            outcomes = scene.workshop.outcomes(
+                [task for _, _, task in found], lambda task: stage.advance(task.content.size)
+            )
+        for (path, _, _), outcome in zip(found, outcomes, strict=True):
+            if outcome is not None:
+                made = outcome.content
+                yield Keep(path, outcome.words) if made is None else Replace(path, made, outcome.words)
 
 
-def _kind(rootfs: Rootfs, inode: Inode) -> re.Pattern[str] | None:
+def _tasks(scene: Scene) -> Iterator[tuple[str, Inode, Task]]:
+    """Give every library with its path and what is to be done with it."""
+    rootfs, architecture = scene.rootfs, scene.config.architecture
+    objections = [lambda path: watched(path, rootfs), foreign_owner(rootfs)]
+    if not scene.settings.include_proprietary:
+        objections.append(proprietary(rootfs))
+    program = find_strip()
+    programs = {
+        Kind.ARCHIVE: program,
+        Kind.SHARED_OBJECT: program if scene.settings.strip_with is StripWith.BINUTILS else None,
+    }
+    for path, inode in rootfs.files():
+        kind, content = _kind(rootfs, inode), inode.content
+        if kind is not None and content is not None:
+            reason = objection(inode, rootfs, objections)
+            yield path, inode, Task(content, kind, architecture, programs[kind], reason)
+
+
+def _kind(rootfs: Rootfs, inode: Inode) -> Kind | None:
     """Give which kind of library a file is by any of its names, or None."""
-    kinds = (SHARED_OBJECT, _ARCHIVE)
-    return next((kind for name in rootfs.names(inode) for kind in kinds if kind.fullmatch(name)), None)
-
-
-def _decide(
-    path: str, inode: Inode, kind: re.Pattern[str], scene: Scene, program: Program | None,
-    objection: Callable[[], str | None],
-) -> Decision | None:  # fmt: skip
-    content = inode.content
-    if content is None or not content.size:
-        return None
-    try:
-        if kind is _ARCHIVE:
-            made = _slim_archive(content, scene.config.architecture, program, objection)
-        else:
-            chosen = program if scene.settings.strip_with is StripWith.BINUTILS else None
-            made = slim_shared_object(content, scene.config.architecture, chosen, objection)
-    except ElfError as error:
-        return Keep(path, str(error))
-    return None if made is None else Replace(path, *made)
-
-
-def _slim_archive(
-    content: Content, architecture: str, program: Program | None, objection: Callable[[], str | None]
-) -> tuple[Content, str] | None:
-    if content.size <= len(MAGIC) or not is_archive(content):
-        return None  # without members, or something that only looks like an archive by its name
-    if program is None:
-        raise ElfError("a static archive, and there is no strip program on this machine; binutils has one")
-    try:
-        slimmed = slim_archive(content, machine_of(architecture), program, objection)
-    except StrippedAlreadyError:
-        return None
-    return slimmed, f"{program.version}: debug sections and unneeded symbols removed, every member proved unchanged"
+    kinds = ((SHARED_OBJECT, Kind.SHARED_OBJECT), (_ARCHIVE, Kind.ARCHIVE))
+    return next((kind for name in rootfs.names(inode) for form, kind in kinds if form.fullmatch(name)), None)
 
 
 def objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
