@@ -83,6 +83,12 @@ class _Extraction:
         self.root = Directory(None)
         self._layer = layer
         self._linked: dict[int, _Names] = {}
+        # Where the last path led that something was put below, and the last that a link's target was looked up in:
+        # most entries lie beside the one before. A path that led somewhere leads there until something takes the place
+        # of a directory or a symlink, so both are forgotten whenever anything is replaced. What is new, or a whiteout's
+        # directory, was no part of a way before.
+        self._entered: tuple[str, Directory] | None = None
+        self._searched: tuple[str, Directory] | None = None
 
     def add(self, entry: Entry) -> bool:
         """Add an entry; say False for a hard link whose target is not there yet."""
@@ -111,20 +117,28 @@ class _Extraction:
         inode, is_opaque = self._unmarked(entry)
         existing = directory.children.get(name)
         if inode.kind is not Kind.DIRECTORY:
-            directory.children[name] = inode
+            self._place(directory, name, inode)
         elif isinstance(existing, Directory):
             existing.inode = inode
             existing.is_opaque |= is_opaque
         else:
             # Also in place of a whiteout, which is then gone: such a directory shows what older layers have in it. The
             # specification means another thing; engines with overlayfs do this.
-            made = directory.children[name] = Directory(inode)
+            made = Directory(inode)
             made.is_opaque = is_opaque
+            self._place(directory, name, made)
+
+    def _place(self, directory: Directory, name: str, child: Directory | Inode) -> None:
+        if name in directory.children:
+            self._entered = self._searched = None
+        directory.children[name] = child
 
     def _unmarked(self, entry: Entry) -> tuple[Inode, bool]:
         """Give the entry's inode without overlayfs's own attributes, and whether they call it opaque."""
         inode = entry.inode
-        own = {key: value for key, value in (inode.xattrs or {}).items() if key.startswith(_OVERLAY_OWN)}
+        if not inode.xattrs:
+            return inode, False
+        own = {key: value for key, value in inode.xattrs.items() if key.startswith(_OVERLAY_OWN)}
         if not own:
             return inode, False
         is_opaque = own.get(f"{_OVERLAY_OWN}opaque") == b"y"
@@ -134,22 +148,32 @@ class _Extraction:
                     f"layer {self._layer} marks {entry.path!r} with {_OVERLAY_OWN}{mark}, which means something in the "
                     "overlay only that it was copied from; build the image again"
                 )
-        others = {key: value for key, value in (inode.xattrs or {}).items() if key not in own}
+        others = {key: value for key, value in inode.xattrs.items() if key not in own}
         return replace(inode, xattrs=others or None), is_opaque
 
     def _link(self, entry: Entry, link_to: str) -> bool:
-        directory, name, target = _look_up(self.root, link_to)
+        directory, name, target = self._target(link_to)
         if isinstance(target, Directory):
             raise self._no_file(entry)
         if target is None:
             return False
-        names = self._linked.setdefault(id(target), _Names(target, directory, name))
+        names = self._linked.get(id(target))
+        if names is None:
+            names = self._linked[id(target)] = _Names(target, directory, name)
         parent, _, own_name = entry.path.rpartition("/")
         into = self._enter(parent, entry)
-        into.children[own_name] = target
+        self._place(into, own_name, target)
         names.places.append((into, own_name))
         names.inode = _relinked(names.inode, entry.inode)
         return True
+
+    def _target(self, path: str) -> tuple[Directory, str, Directory | Inode | None]:
+        parent, _, name = path.rpartition("/")
+        if self._searched is not None and self._searched[0] == parent and name:
+            return self._searched[1], name, self._searched[1].children.get(name)
+        found = _look_up(self.root, path)
+        self._searched = (parent, found[0]) if found[2] is not None else None
+        return found
 
     def settle(self) -> None:
         """Put what the links' own entries said of their inodes under all names that still are theirs."""
@@ -168,7 +192,7 @@ class _Extraction:
         if target is None or isinstance(target, Directory):
             raise self._no_file(entry)
         parent, _, name = entry.path.rpartition("/")
-        self._enter(parent, entry).children[name] = target
+        self._place(self._enter(parent, entry), name, target)
 
     def _no_file(self, entry: Entry) -> SourceError:
         return SourceError(
@@ -178,12 +202,16 @@ class _Extraction:
 
     def _enter(self, path: str, entry: Entry) -> Directory:
         """Give the directory at PATH, made with its parents where there is none."""
+        if self._entered is not None and self._entered[0] == path:
+            return self._entered[1]
         try:
-            return _descend(self.root, path, make=True)
+            directory = _descend(self.root, path, make=True)
         except _NoWayError as error:
             raise SourceError(
                 f"layer {self._layer} holds {entry.path!r}, {error}; the image is damaged, build or pull it again"
             ) from None
+        self._entered = path, directory
+        return directory
 
 
 def _relinked(target: Inode, link: Inode) -> Inode:
@@ -192,8 +220,10 @@ def _relinked(target: Inode, link: Inode) -> Inode:
     The kernel drops capabilities when an owner is set, so those count that the link's own entry bears. A symlink has no
     mode, and the engine leaves its time.
     """
-    kept = {key: value for key, value in (target.xattrs or {}).items() if key != _CAPABILITY}
-    xattrs = {**kept, **(link.xattrs or {})} or None
+    xattrs = None
+    if target.xattrs or link.xattrs:
+        kept = {key: value for key, value in (target.xattrs or {}).items() if key != _CAPABILITY}
+        xattrs = {**kept, **(link.xattrs or {})} or None
     is_symlink = target.kind is Kind.SYMLINK
     mode = target.mode if is_symlink else link.mode
     mtime = target.mtime if is_symlink else link.mtime

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from slimmer import changeset
 from slimmer.content import Content
 from slimmer.errors import SourceError
 from slimmer.layer import Kind, read_layer
@@ -80,3 +83,40 @@ def test_a_links_entry_sets_what_it_says_on_every_name() -> None:
     assert (inode.mode, inode.uid, inode.gid, inode.mtime) == (0o600, 7, 8, 5_000_000_000)
     assert inode.xattrs == {"user.a": b"1", "user.c": b"3"}
     assert data_of(rootfs, "c") == b"1"
+
+
+PATHS = st.lists(st.sampled_from(["a", "b", "c", ".wh.a"]), min_size=1, max_size=3).map("/".join)
+TARGETS = st.lists(st.sampled_from(["a", "b", "c", "..", ""]), min_size=1, max_size=3).map("/".join).filter(bool)
+LAYERS = st.lists(
+    st.lists(
+        st.one_of(
+            st.builds(file, PATHS), st.builds(directory, PATHS), st.builds(symlink, PATHS, TARGETS), st.builds(hard_link, PATHS, PATHS)
+        ),
+        max_size=12,
+    ),
+    max_size=2,
+)  # fmt: skip
+
+
+@given(LAYERS)
+@example([[directory("a"), symlink("b", "a/.."), file("b/a"), file("b/c")]])
+@example([[directory("a"), file("c"), symlink("b", "a/.."), hard_link("b/a", "c"), file("b/d")]])
+@example([[file("a/b"), file("c/b"), hard_link("l", "a/b"), symlink("a", "c"), hard_link("m", "a/b")]])
+def test_a_way_that_is_remembered_is_the_way(layers: list[list[Spec]]) -> None:
+    """Symlinks, whiteouts and files that come in the way of a path lead what follows where no memory would lead it."""
+
+    def result() -> object:
+        try:
+            rootfs = flattened(*layers)
+        except SourceError as error:
+            return str(error)
+        first: dict[int, str] = {}
+        return [(path, inode.kind, inode.target, first.setdefault(id(inode), path)) for path, inode in rootfs.entries()]
+
+    remembered = result()
+
+    with pytest.MonkeyPatch.context() as patch:
+        nothing = property(lambda _: None, lambda _self, _way: None)
+        patch.setattr(changeset._Extraction, "_entered", nothing, raising=False)
+        patch.setattr(changeset._Extraction, "_searched", nothing, raising=False)
+        assert result() == remembered
