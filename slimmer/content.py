@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18
 """How many bytes are held at a time when content is streamed."""
+_WINDOW = 16 << 10
+"""How many bytes are read ahead of a header: those of thirty more."""
 WHOLE = 32 << 20
 """How many bytes a file may have that is read as a whole: a package manager's list, a RECORD. All have a tenth."""
 
@@ -123,8 +125,13 @@ class Content:
     __slots__ = ("_pieces", "_starts", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        found = tuple(piece for piece in pieces if piece.length)
+        found = tuple(pieces)
+        self._pieces: Piece | tuple[Piece, ...]
         # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
+        if len(found) == 1 and found[0].length:
+            self._pieces, self._starts, self.size = found[0], _FIRST, found[0].length
+            return
+        found = tuple(piece for piece in found if piece.length)
         self._pieces = found[0] if len(found) == 1 else found
         starts = []
         size = 0
@@ -224,9 +231,52 @@ class Content:
             piece = pieces[index]
             skip = start - self._starts[index]
             length = min(piece.length - skip, stop - start)
-            yield Piece(piece.blob, piece.offset + skip, length)
+            yield piece if length == piece.length else Piece(piece.blob, piece.offset + skip, length)
             start += length
             index += 1
+
+
+NOTHING = Content(())
+"""Of no bytes."""
+
+
+class Cursor:
+    """A reader of a content whose places are asked for in their order: each is looked for where the last was found."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._pieces = content.pieces
+        self._index = -1
+        self._stop = 0
+        """Where the piece of that index ends."""
+        self._window = b""
+        self._start = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give what Content.read_at gives; some of what follows is read too, but nothing of the next piece."""
+        data = self._window[offset - self._start : offset - self._start + length] if offset >= self._start else b""
+        if len(data) != length:
+            self._move(offset)
+            data = self._window[:length]
+        return data if len(data) == length else self._content.read_at(offset, length)
+
+    def slice(self, start: int, stop: int) -> Content:
+        """Give what Content.slice gives, at once where that is the piece behind the one that was read last."""
+        index = self._index + 1
+        if start == self._stop and index < len(self._pieces) and self._pieces[index].length == stop - start:
+            return Content((self._pieces[index],))
+        return self._content.slice(start, stop)
+
+    def _move(self, offset: int) -> None:
+        """Have a window that begins at OFFSET; one that is empty where no piece from here on has it."""
+        while self._stop <= offset and self._index + 1 < len(self._pieces):
+            self._index += 1
+            self._stop += self._pieces[self._index].length
+        self._start, self._window = offset, b""
+        left = self._stop - offset
+        if self._index >= 0 and 0 < left <= self._pieces[self._index].length:
+            piece = self._pieces[self._index]
+            self._window = piece.blob.read_at(piece.offset + piece.length - left, min(left, _WINDOW))
 
 
 class _Reader(io.RawIOBase):

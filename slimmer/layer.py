@@ -11,12 +11,12 @@ import tarfile
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from slimmer import tar_header
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.errors import SourceError
-from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, MAX_HEADER, Member
+from slimmer.tar_header import Header
+from slimmer.tar_members import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 XATTR = "SCHILY.xattr."
 """What the PAX record of an extended attribute begins with."""
 NANOSECONDS = 1_000_000_000
-_MAX_HEADERS = 4 << 20
-"""Bytes of all that stands before one entry's content: long names, records, the map of a sparse file."""
 _MAY_NOT_BE_EMPTY = ("path", "linkpath", "size", "uid", "gid", "mtime")
 _NO_DEVICE = (0, 0)
 _MAJORS, _MINORS = 1 << 12, 1 << 20  # makedev(3)
 _PATH_MAX = 4095  # path_resolution(7); no engine can extract more, and every path is kept whole here
+_SHORT = _PATH_MAX // 4  # that many characters are no longer path in UTF-8, whatever they are
+_TO_NORMALISE = frozenset({"", ".", ".."})
 
 
 class Kind(Enum):
@@ -44,6 +44,7 @@ class Kind(Enum):
 
 
 DEVICES = frozenset({Kind.CHARACTER, Kind.BLOCK})
+_KINDS = {kind.value: kind for kind in Kind}  # asking the Enum takes ten times as long
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,34 +82,6 @@ class Entry:
     link_to: str | None = None
 
 
-class _NoGlobals(dict[str, str]):
-    """Global PAX headers, which engines pass over: `git archive` writes one, with nothing but a comment."""
-
-    def __setitem__(self, key: str, value: str) -> None:
-        """Forget what a global header says."""
-
-
-class Headers:
-    """A tar as tarfile reads it: headers only, so that none, and not all of one entry, may be as long as the tar."""
-
-    def __init__(self, content: Content) -> None:
-        self._stream = content.open()
-        self._left = _MAX_HEADERS
-        self.seek = self._stream.seek
-        self.tell = self._stream.tell
-
-    def next_entry(self) -> None:
-        """Begin to count anew."""
-        self._left = _MAX_HEADERS
-
-    def read(self, size: int) -> bytes:
-        """Give what the tar has here; raise tarfile.ReadError where that is more than an entry's headers may have."""
-        self._left -= size
-        if not 0 <= size <= MAX_HEADER or self._left < 0:
-            raise tarfile.ReadError(f"a header of {size if self._left >= 0 else _MAX_HEADERS - self._left} bytes")
-        return self._stream.read(size)
-
-
 def read_layer(content: Content, name: str) -> Iterator[Entry]:
     """Give the entries of an uncompressed layer tar in its own order; their contents stay where they lie.
 
@@ -119,42 +92,37 @@ def read_layer(content: Content, name: str) -> Iterator[Entry]:
     if not content.size:
         return  # as for the engine, a layer without entries
     try:
-        stream = Headers(content)
-        with tarfile.open(
-            fileobj=cast("IO[bytes]", stream), mode="r:", errorlevel=2, encoding="utf-8",
-            errors="surrogateescape", pax_headers=_NoGlobals(), tarinfo=Member,
-        ) as tar:  # fmt: skip
-            for member in _members(tar, stream):
+        for member, data in members(content):
+            if isinstance(member, Header):
+                yield _ordinary(member, data, name)
+            else:
                 yield _entry(member, content, name)
-            # tarfile takes a header that it cannot read for the end, and a single block of zeros too.
-            if any(content.read_at(tar.offset, END_OF_ARCHIVE)):
-                raise tarfile.ReadError(f"bad header at byte {tar.offset}")
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise SourceError(
             f"layer {name} is not a tar that can be read: {error}; the image is damaged, build or pull it again"
         ) from error
 
 
-def _members(tar: tarfile.TarFile, stream: Headers) -> Iterator[tarfile.TarInfo]:
-    """Give every member: ordinary headers are read here, tarfile is set upon all others."""
-    tar.firstmember = None  # type: ignore[attr-defined] # it read one when it was opened
-    offset = 0
-    while True:
-        stream.seek(offset)
-        stream.next_entry()
-        member = tar_header.decode(stream.read(BLOCK))
-        if member is not None:
-            member.offset_data = offset + BLOCK
-            offset += BLOCK + member.size + -member.size % BLOCK
-        else:
-            stream.seek(offset)  # where it expects to be: it would read a byte before, which opens that file
-            tar.offset = offset
-            member = tar.next()
-            if member is None:
-                return
-            tar.members = []  # type: ignore[attr-defined] # or it remembers every header
-            offset = tar.offset
-        yield member
+def _ordinary(header: Header, data: Content | None, layer: str) -> Entry:
+    """Give what _entry gives, of a header without records: most have none, and each costs."""
+    kind, name, link, mode, uid, gid, _, mtime = header
+    path = normal_path(name, layer)
+    if kind == tarfile.LNKTYPE:
+        return Entry(path, _said_by_a_link(mode, uid, gid, mtime), normal_path(link, layer))
+    if data is None:
+        raise _cut(path, layer)
+    is_symlink = kind == tarfile.SYMTYPE
+    if is_symlink and not link:
+        raise _no_target(path, link, layer)
+    mode = _shared(mode & 0o7777)
+    mtime = _shared(mtime * NANOSECONDS)
+    content = data if kind == tarfile.REGTYPE else None
+    return Entry(path, Inode(_KINDS[kind], mode, uid, gid, mtime, content, link if is_symlink else ""))
+
+
+@lru_cache(maxsize=256)
+def _said_by_a_link(mode: int, uid: int, gid: int, mtime: int) -> Inode:
+    return Inode(Kind.FILE, mode & 0o7777, uid, gid, mtime * NANOSECONDS)
 
 
 def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
@@ -174,8 +142,16 @@ def _entry(member: tarfile.TarInfo, content: Content, layer: str) -> Entry:
                 f"layer {layer} holds {path!r} of tar type {member.type!r}, which no container image may hold"
             ) from None
     if kind is Kind.SYMLINK and (not member.linkname or "\0" in member.linkname):
-        raise SourceError(f"layer {layer} holds {path!r} as a symlink to {member.linkname!r}, which is no path")
+        raise _no_target(path, member.linkname, layer)
     return Entry(path, _inode(member, kind, data, path, layer))
+
+
+def _no_target(path: str, target: str, layer: str) -> SourceError:
+    return SourceError(f"layer {layer} holds {path!r} as a symlink to {target!r}, which is no path")
+
+
+def _cut(path: str, layer: str) -> SourceError:
+    return SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
 
 
 def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str, layer: str) -> Inode:
@@ -220,7 +196,10 @@ def _device(member: tarfile.TarInfo, path: str, layer: str) -> tuple[int, int]:
 
 def normal_path(name: str, layer: str) -> str:
     """Give NAME as a path below the root: absolute names and `./x` are usual, `..` above the root is refused."""
-    parts: list[str] = []
+    parts = name.removesuffix("/").split("/")
+    if _TO_NORMALISE.isdisjoint(parts) and len(name) <= _SHORT and "\0" not in name:
+        return name.removesuffix("/")
+    parts = []
     for part in name.split("/"):
         if part == "..":
             if not parts:
@@ -233,7 +212,7 @@ def normal_path(name: str, layer: str) -> str:
     path = "/".join(parts)
     if "\0" in name:
         raise SourceError(f"layer {layer} holds {name!r}, which is no path")
-    if len(path) > _PATH_MAX // 4 and (length := len(path.encode("utf-8", "surrogateescape"))) > _PATH_MAX:
+    if len(path) > _SHORT and (length := len(path.encode("utf-8", "surrogateescape"))) > _PATH_MAX:
         raise SourceError(
             f"layer {layer} holds {path[:40]!r}…, a path of {length:,} bytes, where Linux takes {_PATH_MAX:,}"
         )
@@ -256,7 +235,7 @@ def _file_content(member: tarfile.TarInfo, content: Content, path: str, layer: s
     sparse: list[tuple[int, int]] | None = getattr(member, "sparse", None)  # set for GNU and for PAX sparse files
     stored = member.size if sparse is None else sum(length for _, length in sparse)
     if not 0 <= stored <= content.size - start:
-        raise SourceError(f"layer {layer} ends inside {path!r}; the image is damaged, build or pull it again")
+        raise _cut(path, layer)
     if sparse is None:
         return content.slice(start, start + member.size)
     pieces: list[Piece] = []

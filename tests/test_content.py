@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimmer.content import ZEROS, Bytes, Content, File, Piece
+from slimmer.content import ZEROS, Bytes, Content, Cursor, File, Piece
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,19 @@ def test_slice_and_overlay(parts: list[bytes | int], data: st.DataObject) -> Non
     assert b"".join(content.overlaid(start, patch).chunks()) == expected[:start] + patch + expected[stop:]
 
 
+@given(PIECES, st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60))))
+def test_a_cursor_gives_what_the_content_gives(parts: list[bytes | int], places: list[tuple[int, int]]) -> None:
+    """At places that rise, at others too, and beyond the end."""
+    content, expected = build(parts)
+    for asked in (sorted(places), places):
+        cursor = Cursor(content)
+        for offset, length in asked:
+            assert cursor.read_at(offset, length) == expected[offset : offset + length]
+            if offset + length <= content.size:
+                lies = cursor.slice(offset, offset + length)
+                assert b"".join(lies.chunks()) == expected[offset : offset + length]
+
+
 @given(PIECES, PIECES)
 def test_differs_as_bytes_differ(left: list[bytes | int], right: list[bytes | int]) -> None:
     """Two contents differ when their bytes do, however they are cut into pieces."""
@@ -68,6 +81,11 @@ def test_a_reader_keeps_to_the_piece_that_is_asked_for() -> None:
     content = Content(
         [Piece(Bytes(b"a" * 512), 0, 512), Piece(Untouched(), 0, 1 << 30), Piece(Bytes(b"z" * 512), 0, 512)]
     )
+
+    cursor = Cursor(content)
+    assert cursor.read_at(0, 512) == b"a" * 512
+    assert cursor.slice(512, 512 + (1 << 30)).pieces[0] is content.pieces[1]
+    assert cursor.read_at(512 + (1 << 30), 512) == b"z" * 512
 
     with content.open() as stream:
         assert stream.read(512) == b"a" * 512

@@ -9,7 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from slimmer import tar_members
 from slimmer.content import CHUNK, Content
 from slimmer.errors import SourceError
 from slimmer.layer import Kind, read_layer
@@ -20,6 +23,8 @@ from handmade import data_of, directory, file, flattened, hard_link, make_tar, s
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from slimmer.layer import Entry
 
 NANOSECONDS = 1_600_000_000_123_456_789
 
@@ -200,6 +205,39 @@ def test_the_locale_says_nothing_about_names() -> None:
     }  # fmt: skip
 
     assert said == {ascii(["etc/Főtanúsítvány.crt"]).encode() + b"\n"}
+
+
+NAMES = st.lists(st.sampled_from(["a", "é", ".", "", ".b", "c.", "\udcff", "x" * 90, "y" * 120]), max_size=5).map(
+    "/".join
+)
+SPECS = st.lists(
+    st.one_of(
+        st.builds(file, NAMES, st.binary(max_size=600), mode=st.integers(0, 0o7777), mtime=st.sampled_from([0, -5, 8**11])),
+        st.builds(directory, NAMES, owner=st.sampled_from([(0, 5), (8**7, 2**32 - 1)])),
+        st.builds(symlink, NAMES, NAMES.filter(bool)),
+        st.builds(hard_link, NAMES, NAMES),
+        st.builds(file, NAMES, pax=st.dictionaries(st.sampled_from(["mtime", "path", "SCHILY.xattr.user.a"]), st.just("7"))),
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@given(SPECS)
+def test_tarfile_alone_reads_the_same(specs: list[dict[str, Any]]) -> None:
+    """What is read of ordinary headers, and of names in extended ones, is what the standard library reads."""
+    tar = Content.of(make_tar(*specs))
+    mine = [_facts(entry) for entry in read_layer(tar, "l")]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tar_members, "decode", lambda *_: None)
+        assert [_facts(entry) for entry in read_layer(tar, "l")] == mine
+
+
+def _facts(entry: Entry) -> object:
+    inode, content = entry.inode, entry.inode.content
+    data = content if content is None else content.read_at(0, content.size)
+    about = (inode.kind, inode.mode, inode.uid, inode.gid, inode.mtime, inode.target, inode.device, inode.xattrs)
+    return entry.path, entry.link_to, data, about
 
 
 def test_few_chunks_are_small() -> None:

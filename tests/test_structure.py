@@ -29,6 +29,7 @@ ORDER = [
     ["rootfs"],
     ["changeset", "layer_writer"],
     ["layer", "image", "reference", "platforms", "temporary"],
+    ["tar_members"],
     [
         "content",
         "rawjson",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slimmer.tar_header import BLOCK, decode, encode
+from slimmer.tar_header import BLOCK, decode, encode, names
 
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=300), st.text("abc/.é", min_size=1, max_size=120).map(str.encode)
@@ -114,6 +114,41 @@ GOOD = tarfile.TarInfo("a").tobuf(tarfile.USTAR_FORMAT)
 def test_what_is_not_ordinary_is_left_to_the_standard_library(what: str, block: bytes) -> None:
     """Damaged, of another format, or a header of a header."""
     assert decode(block) is None, what
+
+
+@given(st.binary(min_size=100, max_size=100), st.binary(min_size=155, max_size=155))
+@example(b"\xff" * 100, b"\xff" * 155)
+def test_a_checksum_counts_every_byte(name: bytes, prefix: bytes) -> None:
+    """Of names that are anything; one more or less is refused."""
+    block = name + GOOD[100:148] + b" " * 8 + GOOD[156:345] + prefix + GOOD[500:]
+
+    assert decode(block[:148] + b"%06o\0 " % sum(block) + block[156:]) is not None
+    assert decode(block[:148] + b"%06o\0 " % (sum(block) + 1) + block[156:]) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", {}),
+        (b"9 path=a\n16 linkpath=b=\n\n", {"path": "a", "linkpath": "b=\n"}),
+        ("11 path=é\n".encode()[:-1], None),
+        ("11 path=é\n".encode(), {"path": "é"}),
+        (b"9 path=\xff\n", None),
+        (b"9 path=\0\n", None),
+        (b"8 path=\n", None),
+        (b"9 path=a\n11 mtime=1\n", None),
+        (b"11 mtime=1\n", None),
+        (b"99 path=a\n", None),
+        (b"0 path=a\n", None),
+        (b"1 path=a\n", None),
+        (b"-9 path=a\n", None),
+        (b"path=a\n", None),
+        (b"9" * 5000 + b" path=a\n", None),
+    ],
+)  # fmt: skip
+def test_records_of_names_alone(data: bytes, expected: dict[str, str] | None) -> None:
+    """Whatever else there is, or is not as it should be, is left to the standard library."""
+    assert names(data) == expected
 
 
 def test_a_prefix_is_the_begin_of_a_name() -> None:

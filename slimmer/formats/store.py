@@ -14,8 +14,8 @@ from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, CompressionError, decompressed
 from slimmer.image import Layer
 from slimmer.image import digest as digest_of
-from slimmer.layer import Headers
 from slimmer.tar_header import WholeMember
+from slimmer.tar_members import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
