@@ -12,8 +12,9 @@ import pickle
 import weakref
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from slimmer.errors import SourceError
 
@@ -103,8 +104,7 @@ def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """LENGTH bytes of BLOB from OFFSET."""
 
     blob: Blob
@@ -133,19 +133,14 @@ class Content:
             return
         found = tuple(piece for piece in found if piece.length)
         self._pieces = found[0] if len(found) == 1 else found
-        starts = []
-        size = 0
-        for piece in found:
-            starts.append(size)
-            size += piece.length
+        *starts, self.size = accumulate((piece.length for piece in found), initial=0)
         self._starts = tuple(starts) if len(starts) != 1 else _FIRST
-        self.size = size
         """Length in bytes."""
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """Where the bytes lie."""
-        return self._pieces if isinstance(self._pieces, tuple) else (self._pieces,)
+        return (self._pieces,) if isinstance(self._pieces, Piece) else self._pieces
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -269,14 +264,16 @@ class Cursor:
 
     def _move(self, offset: int) -> None:
         """Have a window that begins at OFFSET; one that is empty where no piece from here on has it."""
-        while self._stop <= offset and self._index + 1 < len(self._pieces):
-            self._index += 1
-            self._stop += self._pieces[self._index].length
-        self._start, self._window = offset, b""
-        left = self._stop - offset
-        if self._index >= 0 and 0 < left <= self._pieces[self._index].length:
-            piece = self._pieces[self._index]
-            self._window = piece.blob.read_at(piece.offset + piece.length - left, min(left, _WINDOW))
+        index, stop, count = self._index, self._stop, len(self._pieces)
+        while stop <= offset and index + 1 < count:
+            index += 1
+            stop += self._pieces[index].length
+        self._index, self._stop, self._start, self._window = index, stop, offset, b""
+        left = stop - offset
+        if left > 0:
+            blob, start, length = self._pieces[index]
+            if left <= length:
+                self._window = blob.read_at(start + length - left, min(left, _WINDOW))
 
 
 class _Reader(io.RawIOBase):

@@ -11,7 +11,7 @@ import tarfile
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.content import ZEROS, Content, Piece
 from slimmer.errors import SourceError
@@ -73,8 +73,7 @@ class Inode:
         return len(self.target.encode("utf-8", "surrogateescape"))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a layer: a path and its inode, or a hard link to `link_to` with what the entry says of the inode."""
 
     path: str

@@ -41,7 +41,8 @@ class Segments:
         self._starts: list[int] = []
         self._pending: list[bytes] = []
         self._pending_size = 0
-        self._recent = (-1, b"")
+        self._recent = (0, b"")
+        """The block that was read last, and where it starts."""
         self.size = 0
 
     def append(self, data: bytes) -> None:
@@ -62,28 +63,26 @@ class Segments:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise EOFError when there are fewer."""
+        start, data = self._recent
+        if start <= offset and offset + length <= start + len(data):
+            return data[offset - start : offset - start + length]
         if offset + length > self.size:
             raise EOFError(f"bytes {offset} to {offset + length} of segments of {self.size}")
         index = bisect_right(self._starts, offset) - 1
         parts = []
         while length:
             skip = offset - self._starts[index]
-            parts.append(self._block(index)[skip : skip + length])
+            data = zlib.decompress(self._blocks[index])
+            self._recent = (self._starts[index], data)
+            parts.append(data[skip : skip + length])
             offset += len(parts[-1])
             length -= len(parts[-1])
             index += 1
         return b"".join(parts)
 
-    def _block(self, index: int) -> bytes:
-        recent, data = self._recent
-        if recent != index:
-            data = zlib.decompress(self._blocks[index])
-            self._recent = (index, data)
-        return data
 
-
-def assemble(read_line: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Content:
-    """Give the tar that a record describes: READ_LINE reads its lines, FILE gives the content of a name and a size.
+def assemble(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Content:
+    """Give the tar that a record describes: READ reads the record, FILE gives the content of a name and a size.
 
     Raises ValueError, saying why, for what is no such record and for a tar that cannot be given this way: one with
     sparse files, whose content on disk is not what the tar holds.
@@ -92,16 +91,21 @@ def assemble(read_line: Callable[[int], bytes], file: Callable[[bytes, int], Blo
     pieces: list[Piece] = []
     start = 0
     last = b""
-    for entry in _entries(read_line):
-        kind, size = entry["type"], entry.get("size", 0)
+    for entry in _entries(read):
+        try:
+            kind = entry["type"]
+        except (TypeError, KeyError):
+            raise ValueError("it has a line that is no entry") from None
         if kind == _SEGMENT:
             last = a2b_base64(entry["payload"] or "", strict_mode=True)
             if _SPARSE in last:
                 raise ValueError("it holds sparse files")
             segments.append(last)
-        elif kind != _FILE or not isinstance(size, int) or size < 0:
+            continue
+        size = entry.get("size", 0)
+        if kind != _FILE or not isinstance(size, int) or size < 0:
             raise ValueError(f"it has an entry of type {kind!r} and size {size!r}")
-        elif size:
+        if size:
             if last[-_TYPE_FROM_END : 1 - _TYPE_FROM_END] not in {b"\0", b"0", b"7"}:
                 raise ValueError("it gives content to what is no regular file")
             pieces.append(Piece(segments, start, segments.size - start))
@@ -112,26 +116,29 @@ def assemble(read_line: Callable[[int], bytes], file: Callable[[bytes, int], Blo
     return Content(pieces)
 
 
-def _entries(read_line: Callable[[int], bytes]) -> Iterator[dict[str, Any]]:
-    """Give the entries, many lines decoded at a time: one at a time, that is what takes longest."""
-    lines: list[bytes] = []
+def _entries(read: Callable[[int], bytes]) -> Iterator[Any]:
+    """Give what the lines hold, many read and decoded at a time: one at a time, that is what takes longest."""
+    parts: list[bytes] = []
     size = 0
-    while line := read_line(_MAX_LINE):
-        if not line.endswith(b"\n"):
-            raise ValueError("it is cut short, or has a line too long to be read")
-        lines.append(line)
-        size += len(line)
-        if size >= _BATCH:
-            yield from _decoded(lines)
-            lines, size = [], 0
-    yield from _decoded(lines)
+    while block := read(_BATCH):
+        lines, newline, rest = block.rpartition(b"\n")
+        if newline:
+            parts.append(lines)
+            yield from _decoded(b"".join(parts))
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > _MAX_LINE:
+            raise ValueError("it has a line too long to be read")
+    if size:
+        raise ValueError("it is cut short")
 
 
-def _decoded(lines: list[bytes]) -> list[dict[str, Any]]:
-    entries = json.loads(b"[" + b",".join(lines) + b"]")
-    if len(entries) != len(lines) or not all(isinstance(entry, dict) and "type" in entry for entry in entries):
+def _decoded(lines: bytes) -> list[Any]:
+    entries: list[Any] = json.loads(b"[" + lines.replace(b"\n", b",\n") + b"]")
+    if len(entries) != lines.count(b"\n") + 1:
         raise ValueError("it has a line that is no entry")
-    return list(entries)
+    return entries
 
 
 def _name(entry: dict[str, Any]) -> bytes:

@@ -39,7 +39,7 @@ def blob(name: bytes, size: int) -> Bytes:
 
 def test_gives_the_tar_that_was_split() -> None:
     """Raw bytes and files in their order are the tar again, and neighbouring raw bytes are one piece."""
-    content = assemble(record(*ENTRIES).readline, blob)
+    content = assemble(record(*ENTRIES).read, blob)
 
     assert b"".join(content.chunks(100)) == TAR
     assert len(content.pieces) == 3
@@ -54,9 +54,7 @@ def test_a_name_that_is_no_text() -> None:
         return Bytes(bytes(size))
 
     assemble(
-        record(
-            segment(TAR[:512]), {"type": 1, "name_raw": base64.b64encode(b"\xff/\xfe").decode(), "size": 1}
-        ).readline,
+        record(segment(TAR[:512]), {"type": 1, "name_raw": base64.b64encode(b"\xff/\xfe").decode(), "size": 1}).read,
         note,
     )
 
@@ -83,7 +81,7 @@ def test_a_name_that_is_no_text() -> None:
 def test_what_is_no_record_is_refused(stream: io.BytesIO, reason: str) -> None:
     """What cannot be put together into the tar, byte by byte, is refused with the reason."""
     with pytest.raises(ValueError, match=reason):
-        assemble(stream.readline, lambda _name, size: Bytes(bytes(size)))
+        assemble(stream.read, lambda _name, size: Bytes(bytes(size)))
 
 
 def test_segments_across_blocks() -> None:
