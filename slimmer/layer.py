@@ -195,10 +195,10 @@ def _device(member: tarfile.TarInfo, path: str, layer: str) -> tuple[int, int]:
 
 def normal_path(name: str, layer: str) -> str:
     """Give NAME as a path below the root: absolute names and `./x` are usual, `..` above the root is refused."""
-    parts = name.removesuffix("/").split("/")
-    if _TO_NORMALISE.isdisjoint(parts) and len(name) <= _SHORT and "\0" not in name:
-        return name.removesuffix("/")
-    parts = []
+    usual = name.removesuffix("/")
+    if _TO_NORMALISE.isdisjoint(usual.split("/")) and len(name) <= _SHORT and "\0" not in name:
+        return usual
+    parts: list[str] = []
     for part in name.split("/"):
         if part == "..":
             if not parts:
