@@ -168,6 +168,20 @@ def encode(
     return (_extended(extended) if extended else b"") + block
 
 
+def is_one_block(name: str, link: str, owner: tuple[int, int], size: int, mtime: int) -> bool:
+    """Say whether `encode` gives the block alone, without records of one's own; False also where it is a near thing."""
+    return (
+        len(name) < _MAX_NAME  # a directory gets a slash
+        and len(link) < _MAX_NAME
+        and name.isascii()
+        and link.isascii()
+        and 0 <= owner[0] < _SHORT
+        and 0 <= owner[1] < _SHORT
+        and 0 <= size < _LONG
+        and 0 <= mtime < _LONG
+    )
+
+
 def _block(
     kind: bytes, name: bytes, link: bytes, mode: int, numbers: list[int], device: tuple[int, int] | None
 ) -> bytes:  # fmt: skip

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer import tar_members
-from slimmer.content import CHUNK, Content
+from slimmer.content import CHUNK, ZEROS, Content, Piece
 from slimmer.errors import SourceError
-from slimmer.layer import Kind, read_layer
-from slimmer.layer_writer import layer_chunks, layer_size
+from slimmer.layer import Inode, Kind, read_layer
+from slimmer.layer_writer import header, header_size, layer_chunks, layer_size
 from slimmer.rootfs import flatten
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
@@ -249,3 +249,28 @@ def test_few_chunks_are_small() -> None:
     assert sum(sizes) == layer_size(flattened([*small, *large]).entries())
     assert max(sizes) <= CHUNK
     assert len(sizes) < sum(sizes) / CHUNK + 4
+
+
+_LENGTHS = st.sampled_from([1, 50, 98, 99, 100, 101, 102, 255, 4000])
+_NAMES = st.builds(lambda text, length: (text * length)[:length], st.sampled_from(["a", "d/", "ő", "\udcff"]), _LENGTHS)
+_NUMBERS = st.sampled_from([0, 1, 8**7 - 1, 8**7, 8**11 - 1, 8**11, 2**32 - 1])
+_TIMES = st.builds(lambda seconds, rest: seconds * 10**9 + rest, st.one_of(_NUMBERS, st.just(-5)), st.integers(0, 1))
+
+
+@given(
+    path=st.one_of(st.just(""), _NAMES),
+    inode=st.builds(
+        lambda kind, target, owner, mtime, size, xattrs: Inode(
+            kind, 0o644, owner[0], owner[1], mtime,
+            # A content of any length without the bytes.
+            Content([Piece(ZEROS, 0, size)]) if kind is Kind.FILE else None,
+            target if kind is Kind.SYMLINK else "", (1, 2), xattrs,
+        ),
+        st.sampled_from(Kind), _NAMES, st.tuples(_NUMBERS, _NUMBERS), _TIMES, _NUMBERS,
+        st.sampled_from([None, {}, {"user.a": b"1"}, {"user.a": b"\xff" * 90}]),
+    ),
+    link_to=st.one_of(st.none(), _NAMES),
+)  # fmt: skip
+def test_a_header_is_as_long_as_is_said(path: str, inode: Inode, link_to: str | None) -> None:
+    """Its length is known without making it, whatever the names, owners, times, sizes and attributes."""
+    assert header_size(path, inode, link_to) == len(header(path, inode, link_to))
