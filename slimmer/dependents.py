@@ -11,28 +11,50 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.commands import commands
-from slimmer.layer import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from slimmer.content import Content
     from slimmer.image import Config
+    from slimmer.layer import Inode
     from slimmer.rootfs import Rootfs
 
 _MAX_TEXT = 64 << 10
 _MAX_HEAD = 1024
+_NAMING = ("pyvenv.cfg", ".pth", ".egg-link", "direct_url.json")
 _EDITABLE = re.compile(rb'"editable"\s*:\s*true')
+
+
+class Heads:
+    """How scripts begin. Rule after rule looks at them: of thousands of executable files each is opened once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Content, bytes] = {}
+
+    def of(self, inode: Inode) -> bytes:
+        """Give the first bytes of an executable file that names its interpreter there, nothing for any other."""
+        content = inode.content
+        if content is None or not inode.mode & 0o111:
+            return b""
+        head = self._known.get(content)
+        if head is None:
+            head = content.read_at(0, _MAX_HEAD)
+            head = self._known[content] = head if head.startswith(b"#!") else b""
+        return head
 
 
 class Dependents:
     """Everything that leads anywhere in a root, found once and asked for each directory."""
 
-    def __init__(self, rootfs: Rootfs, config: Config, *, but_for: tuple[str, ...] = ()) -> None:
-        """Look at ROOTFS and CONFIG, less the environment variables BUT_FOR."""
+    def __init__(
+        self, rootfs: Rootfs, config: Config, heads: Heads | None = None, *, but_for: tuple[str, ...] = ()
+    ) -> None:
+        """Look at ROOTFS and CONFIG, less the environment variables BUT_FOR; HEADS of scripts may be known already."""
         self._rootfs = rootfs
         self._named = list(_named(config, but_for))
         self._symlinks = list(_symlinks(rootfs))
-        self._texts = list(_texts(rootfs))
+        self._texts = list(_texts(rootfs, heads or Heads()))
 
     def of(self, directory: str, within: str | None = None) -> str | None:
         """Give what outside leads to DIRECTORY or into it, or None. DIRECTORY is a path of the root, not empty.
@@ -96,10 +118,9 @@ def _named(config: Config, but_for: tuple[str, ...]) -> Iterator[tuple[str, str]
 
 def _symlinks(rootfs: Rootfs) -> Iterator[tuple[str, str, str | None]]:
     """Give each symlink with where it leads as written, and in the end."""
-    for path, inode in rootfs.entries():
-        if inode.kind is Kind.SYMLINK:
-            base = "" if inode.target.startswith("/") else path.rpartition("/")[0]
-            yield path, _normal(f"{base}/{inode.target}"), rootfs.resolve(path)
+    for path, inode in rootfs.symlinks():
+        base = "" if inode.target.startswith("/") else path.rpartition("/")[0]
+        yield path, _normal(f"{base}/{inode.target}"), rootfs.resolve(path)
 
 
 def _normal(path: str) -> str:
@@ -112,16 +133,17 @@ def _normal(path: str) -> str:
     return "/".join(done)
 
 
-def _texts(rootfs: Rootfs) -> Iterator[tuple[str, str, bytes]]:
+def _texts(rootfs: Rootfs, heads: Heads) -> Iterator[tuple[str, str, bytes]]:
     for path, inode in rootfs.entries():
-        if inode.content is None or not inode.content.size:
+        content = inode.content
+        if content is None or not content.size:
             continue
-        name = path.rpartition("/")[2]
+        name = path.rpartition("/")[2] if path.endswith(_NAMING) else ""
         if name == "pyvenv.cfg" or name.endswith((".pth", ".egg-link")):
-            yield path, _NAMES, inode.content.read_at(0, _MAX_TEXT)
-        elif name == "direct_url.json" and _EDITABLE.search(text := inode.content.read_at(0, _MAX_TEXT)):
+            yield path, _NAMES, content.read_at(0, _MAX_TEXT)
+        elif name == "direct_url.json" and _EDITABLE.search(text := content.read_at(0, _MAX_TEXT)):
             yield path, _NAMES, text.replace(b"file://", b"")
-        elif inode.mode & 0o111 and (head := inode.content.read_at(0, _MAX_HEAD)).startswith(b"#!"):
+        elif inode.mode & 0o111 and (head := heads.of(inode)):
             first, _, rest = head.partition(b"\n")
             second = rest.partition(b"\n")[0]
             # Where the first line would be too long for the kernel, the second finds the interpreter.

@@ -6,12 +6,12 @@ is written.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from slimmer.dependents import Heads
 from slimmer.elf.workshop import Workshop
 from slimmer.layer_writer import layer_chunks, layer_size
 from slimmer.progress import Progress, Silence
@@ -82,6 +82,8 @@ class Scene:
     """Who slims libraries."""
     veto: Veto = _allow
     """Asked of every decision anyway: a rule asks it itself where its changes only make sense together."""
+    heads: Heads = field(default_factory=Heads)
+    """Of the scripts that were looked at so far."""
 
 
 class Turn(IntEnum):
@@ -228,7 +230,7 @@ class Draft:
         return next((reason for path in paths if (reason := self._veto(path)) is not None), None)
 
     def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
-        gone_names: Counter[int] = Counter()
+        gone_names: dict[int, int] = {}
         gone: set[str] = set()
         for removal in removals:
             below = [path for path in self.rootfs.below(removal.path) if path not in gone]
@@ -243,8 +245,8 @@ class Draft:
                     continue
                 gone.add(path)
                 files += found.content is not None
-                gone_names[id(found)] += 1
-                if gone_names[id(found)] == len(self.rootfs.names(found)):
+                count = gone_names[id(found)] = gone_names.get(id(found), 0) + 1
+                if count == self.rootfs.links(found):
                     freed += found.size
             self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
         self.removed |= gone

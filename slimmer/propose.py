@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from slimmer.elf.linkage import Unresolved, link
 from slimmer.elf.losses import broken
 from slimmer.errors import SlimmerError
-from slimmer.layer import Kind
 from slimmer.metadata import amendments
 from slimmer.plan import Draft, EarlyRule
 
@@ -108,7 +107,7 @@ def _lost_names(binding: Binding, links: Sequence[str], source: Rootfs, result: 
 
 
 def _gone_links(source: Rootfs, result: Rootfs) -> list[str]:
-    return [path for path, inode in source.entries() if inode.kind is Kind.SYMLINK and path not in result]
+    return [path for path, _ in source.symlinks() if path not in result]
 
 
 def _link_vetoes(lost: Sequence[tuple[str, str]], source: Rootfs, result: Rootfs) -> dict[str, str]:
@@ -138,6 +137,8 @@ def _restoring(path: str, restored: Mapping[str, str]) -> str | None:
 
 def _excluding(path: str, exclude: Sequence[str]) -> str | None:
     """Give the reason for which one of the globs EXCLUDE keeps PATH, or None."""
+    if not exclude:
+        return None
     parts = ("/" + path).split("/")
     above = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
     for glob in exclude:

@@ -28,12 +28,17 @@ _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 
 
 class Rootfs:
-    """Every path of an image with its inode, in canonical order: parents first, siblings by code point."""
+    """Every path of an image with its inode, in canonical order: parents first, siblings by code point.
+
+    What is above a path is a directory: none leads through a symlink.
+    """
 
     def __init__(self, inodes: Mapping[str, Inode]) -> None:
         self._inodes = dict(inodes)
-        self._children: dict[str, list[str]] | None = None
+        # What is found by going through all paths, when it is first asked for.
+        self._below: dict[str, list[str]] | None = None
         self._names: dict[int, str | list[str]] | None = None
+        self._symlinks: list[str] | None = None
 
     def __contains__(self, path: str) -> bool:
         return path in self._inodes
@@ -53,16 +58,32 @@ class Rootfs:
                 seen.add(id(inode))
                 yield path, inode
 
+    def symlinks(self) -> Iterator[tuple[str, Inode]]:
+        """Give every symlink."""
+        if self._symlinks is None:
+            self._symlinks = [path for path, inode in self._inodes.items() if inode.kind is Kind.SYMLINK]
+        return ((path, self._inodes[path]) for path in self._symlinks)
+
     def names(self, inode: Inode) -> list[str]:
         """Give every path of an inode of this root, in order; hard links make several."""
+        names = self._of_inodes().get(id(inode), [])
+        return [names] if isinstance(names, str) else names
+
+    def links(self, inode: Inode) -> int:
+        """Give how many names an inode of this root has."""
+        names = self._of_inodes().get(id(inode), [])
+        return 1 if isinstance(names, str) else len(names)
+
+    def _of_inodes(self) -> dict[int, str | list[str]]:
         if self._names is None:
             self._names = {}
             for path, found in self._inodes.items():
                 known = self._names.setdefault(id(found), path)  # a list for each would take more than all the rest
-                if known is not path:
-                    self._names[id(found)] = [known, path] if isinstance(known, str) else [*known, path]
-        names = self._names.get(id(inode), [])
-        return [names] if isinstance(names, str) else names
+                if isinstance(known, list):
+                    known.append(path)
+                elif known is not path:
+                    self._names[id(found)] = [known, path]
+        return self._names
 
     def get(self, path: str) -> Inode | None:
         """Give the inode of this very path, following no symlink."""
@@ -70,49 +91,58 @@ class Rootfs:
 
     def children(self, directory: str) -> list[str]:
         """Give the names in a directory, in order."""
-        if self._children is None:
-            self._children = {}
+        start = len(directory) + 1 if directory else 0
+        return [path[start:] for path in self._directories().get(directory, ())]
+
+    def _directories(self) -> dict[str, list[str]]:
+        """Give every directory that holds something, with the paths in it."""
+        if self._below is None:
+            self._below = {}
             for path in self._inodes:
                 if path:
-                    self._children.setdefault(path.rpartition("/")[0], []).append(path)
-        start = len(directory) + 1 if directory else 0
-        return [path[start:] for path in self._children.get(directory, ())]
+                    self._below.setdefault(path.rpartition("/")[0], []).append(path)
+        return self._below
 
     def below(self, path: str) -> Iterator[str]:
         """Give PATH and every path below it; nothing when it is not there."""
         if path in self._inodes:
+            directories = self._directories()
             pending = [path]
             while pending:
                 current = pending.pop()
                 yield current
-                prefix = f"{current}/" if current else ""
-                pending.extend(prefix + name for name in reversed(self.children(current)))
+                pending.extend(reversed(directories.get(current, ())))
 
     def resolve(self, path: str) -> str | None:
         """Give the path that PATH leads to, every symlink followed inside this root; None when there is nothing."""
+        own = path.lstrip("/")
+        inode = self._inodes.get(own)
+        if inode is not None and inode.kind is not Kind.SYMLINK:
+            return own
         pending = path.split("/")[::-1]
-        done: list[str] = []
+        done = ""
         followed = 0
         while pending:
             part = pending.pop()
             if part in {"", "."}:
                 continue
             if part == "..":
-                done = done[:-1]
+                done = done.rpartition("/")[0]
                 continue
-            inode = self._inodes.get("/".join([*done, part]))
+            place = f"{done}/{part}" if done else part
+            inode = self._inodes.get(place)
             if inode is None:
                 return None
             if inode.kind is not Kind.SYMLINK:
-                done.append(part)
+                done = place
                 continue
             followed += 1
             if followed > _MAX_SYMLINKS:
                 return None
             if inode.target.startswith("/"):
-                done = []
+                done = ""
             pending.extend(inode.target.split("/")[::-1])
-        return "/".join(done)
+        return done
 
     def size(self) -> int:
         """Give the bytes of all contents, each inode counted once, as the engine counts a layer."""
@@ -120,7 +150,26 @@ class Rootfs:
 
     def without(self, paths: Collection[str]) -> Rootfs:
         """Give this root less PATHS, which must name every path below a removed directory too."""
-        return Rootfs({path: inode for path, inode in self._inodes.items() if path not in paths})
+        left = Rootfs({path: inode for path, inode in self._inodes.items() if path not in paths})
+        if len(paths) > len(self) // 10:
+            return left
+        # Where little is gone, that is left out of what was found before: to go through all paths takes longer.
+        if self._symlinks is not None:
+            left._symlinks = [path for path in self._symlinks if path not in paths]
+        if self._below is not None:
+            left._below = self._below.copy()
+            for directory in {path.rpartition("/")[0] for path in paths}:
+                held = [path for path in left._below.pop(directory, ()) if path not in paths]
+                if held:
+                    left._below[directory] = held
+        if self._names is not None:
+            left._names = self._names.copy()
+            for key in {id(self._inodes[path]) for path in paths if path in self._inodes}:
+                names = left._names.pop(key)
+                kept = [] if isinstance(names, str) else [path for path in names if path not in paths]
+                if kept:
+                    left._names[key] = kept if len(kept) > 1 else kept[0]
+        return left
 
     def replaced(self, replace: Callable[[Inode], Inode]) -> Rootfs:
         """Give this root with each inode replaced; the names of one inode stay names of one inode."""
@@ -128,7 +177,9 @@ class Rootfs:
         for inode in self._inodes.values():
             if id(inode) not in new:
                 new[id(inode)] = replace(inode)
-        return Rootfs({path: new[id(inode)] for path, inode in self._inodes.items()})
+        result = Rootfs({path: new[id(inode)] for path, inode in self._inodes.items()})
+        result._below = self._below
+        return result
 
 
 def flatten(layers: Iterable[tuple[str, Iterable[Entry]]]) -> Rootfs:

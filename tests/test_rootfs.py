@@ -6,6 +6,7 @@ import pytest
 
 from slimmer.errors import SourceError
 from slimmer.layer import Kind
+from slimmer.rootfs import Rootfs
 
 from handmade import data_of, directory, file, flattened, hard_link, symlink
 
@@ -164,3 +165,33 @@ def test_an_older_layers_symlink_is_hidden_by_a_directory() -> None:
     assert inode is not None
     assert inode.kind is Kind.DIRECTORY
     assert "usr/lib/x" not in rootfs
+
+
+@pytest.mark.parametrize("count", [1, 30], ids=["a few", "most"])
+@pytest.mark.parametrize("asked", [True, False], ids=["known", "unknown"])
+def test_what_is_left_is_known_as_if_found_anew(count: int, asked: bool) -> None:  # noqa: FBT001 - a parameter
+    """Directories, names and symlinks of a root less some paths are those of a root that never had them."""
+    numbers = range(40)
+    layer = [
+        *(file(f"d{number}/a") for number in numbers),
+        *(hard_link(f"d{number}/b", f"d{number}/a") for number in numbers),
+        *(hard_link(f"d{number}/c", "d0/a") for number in numbers),
+        *(symlink(f"d{number}/s", "a") for number in numbers),
+    ]
+    rootfs = flattened(layer)
+    gone = {path for number in range(count) for path in (*rootfs.below(f"d{number}"), f"d{number + 1}/b")}
+    if asked:
+        assert all(rootfs.names(inode) for _, inode in rootfs.entries())
+        assert list(rootfs.symlinks())
+
+    left = rootfs.without(gone)
+    anew = Rootfs(dict(left.entries()))
+
+    assert list(left.below("d39")) == list(anew.below("d39"))
+    assert {path: left.children(path) for path, _ in rootfs.entries()} == {
+        path: anew.children(path) for path, _ in rootfs.entries()
+    }
+    for _, inode in rootfs.entries():
+        assert left.names(inode) == anew.names(inode)
+        assert left.links(inode) == len(anew.names(inode))
+    assert list(left.symlinks()) == list(anew.symlinks())

@@ -40,7 +40,7 @@ class AptCache:
         lists, packages, indexes = list(_files(rootfs, _LISTS)), list(_packages(rootfs)), list(_indexes(rootfs))
         reason = None
         if packages:
-            reason = _offered(rootfs) or Dependents(rootfs, scene.config).of(_ARCHIVES)
+            reason = _offered(rootfs) or Dependents(rootfs, scene.config, scene.heads).of(_ARCHIVES)
         if reason is not None:
             yield Keep(_ARCHIVES, reason)
         yield from (Remove(path, "`apt-get update` fetches it anew") for path in lists)

@@ -159,7 +159,7 @@ def _used(scene: Scene, files: Files) -> Iterator[tuple[str, str]]:
             directories = [""] if "/" in word else path_directories(config)
             for directory in directories:
                 yield from ((path, f"the image's {key} runs {word}") for path in _steps(rootfs, f"{directory}/{word}"))
-    dependents = Dependents(rootfs, config)
+    dependents = Dependents(rootfs, config, scene.heads)
     for script, word in dependents.interpreters():
         if not files.owners(script):
             directories = [""] if word.startswith("/") else path_directories(config)

@@ -47,7 +47,7 @@ class CondaPkgs:
         found = [(cache, own) for cache in _caches(rootfs, scene.config) if (own := list(_own(rootfs, cache)))]
         if not found:
             return
-        dependents = Dependents(rootfs, scene.config, but_for=(_VARIABLE,))
+        dependents = Dependents(rootfs, scene.config, scene.heads, but_for=(_VARIABLE,))
         for cache, own in found:
             reason = dependents.of(cache)
             if reason is not None:

@@ -42,7 +42,7 @@ class PipCache:
         parts = [part for part in parts if _is_filed_by_digest(rootfs, part)]
         if not parts:
             return
-        dependents = Dependents(rootfs, config, but_for=("PIP_CACHE_DIR",))
+        dependents = Dependents(rootfs, config, scene.heads, but_for=("PIP_CACHE_DIR",))
         for part in parts:
             reason = dependents.of(part)
             yield Remove(part, "pip makes it anew when it installs") if reason is None else Keep(part, reason)

@@ -87,7 +87,7 @@ def _linker(rootfs: Rootfs) -> str | None:
 def _objection(scene: Scene) -> Callable[[str], str | None]:
     """Give a function that says why an archive must stay, or None."""
     rootfs = scene.rootfs
-    files, foreign, dependents = Files(rootfs), foreign_owner(rootfs), Dependents(rootfs, scene.config)
+    files, foreign, dependents = Files(rootfs), foreign_owner(rootfs), Dependents(rootfs, scene.config, scene.heads)
     prefixes = tuple(
         path.removesuffix("conda-meta/history") for path, _ in rootfs.entries() if path.endswith("conda-meta/history")
     )

@@ -20,7 +20,6 @@ from slimmer.plan import Keep, Remove, Turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slimmer.image import Config
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
@@ -44,8 +43,8 @@ class TmpFiles:
         found = [(place, path) for place in places for path in _temporary(rootfs, place)]
         if not found:
             return
-        dependents, files = Dependents(rootfs, scene.config), Files(rootfs)
-        named = _Named(rootfs, scene.config, places)
+        dependents, files = Dependents(rootfs, scene.config, scene.heads), Files(rootfs)
+        named = _Named(scene, places)
         for place, path in found:
             owner = next((package for below in rootfs.below(path) for package in files.owners(below)), None)
             reason = f"belongs to Debian package {owner}" if owner is not None else None
@@ -64,15 +63,15 @@ def _temporary(rootfs: Rootfs, directory: str) -> Iterator[str]:
 class _Named:
     """The texts that name a path in a temporary directory: scripts, files in /etc, and what commands run."""
 
-    def __init__(self, rootfs: Rootfs, config: Config, places: list[str]) -> None:
+    def __init__(self, scene: Scene, places: list[str]) -> None:
         self._texts: list[tuple[str, bytes]] = []
-        run = {path for _, _, path in programs(rootfs, config)}
+        run = {path for _, _, path in programs(scene.rootfs, scene.config)}
         needle = re.compile(rb"/tmp/")
-        for path, inode in rootfs.entries():
-            if inode.content is None or any(path.startswith(f"{place}/") for place in places):
+        inside = tuple(f"{place}/" for place in places)
+        for path, inode in scene.rootfs.entries():
+            if inode.content is None or path.startswith(inside):
                 continue
-            is_script = inode.mode & 0o111 and inode.content.read_at(0, 2) == b"#!"
-            if path.startswith("etc/") or is_script or path in run:
+            if path.startswith("etc/") or path in run or (inode.mode & 0o111 and scene.heads.of(inode)):
                 text = inode.content.read_at(0, _MAX_TEXT)
                 if needle.search(text):
                     self._texts.append((path, text))

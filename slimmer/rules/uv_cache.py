@@ -55,7 +55,7 @@ class UvCache:
         if not found:
             return
         runs_uv = _runs_uv(rootfs, scene.config)
-        dependents = Dependents(rootfs, scene.config, but_for=("UV_CACHE_DIR",))
+        dependents = Dependents(rootfs, scene.config, scene.heads, but_for=("UV_CACHE_DIR",))
         for cache in found:
             reason = runs_uv or _holds_environments(rootfs, cache) or dependents.of(cache)
             if reason is not None:
