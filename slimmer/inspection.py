@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slimmer import __version__, transports
 from slimmer.metadata.dpkg_files import Files
 from slimmer.metadata.dpkg_status import installed
-from slimmer.metadata.pip_record import files_of, locator
+from slimmer.metadata.record_rows import files_of, locator
 from slimmer.reading import opened
 from slimmer.report import SourceFacts, printable
 from slimmer.session import Session

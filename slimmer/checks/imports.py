@@ -13,7 +13,7 @@ from slimmer.checks import FAILED, PASSED, SKIPPED, Verdict
 from slimmer.checks.apart import Deed, done_apart, grouped
 from slimmer.checks.changed import changed_files
 from slimmer.checks.interpreters import for_file
-from slimmer.metadata.pip_record import locator, row_path, rows
+from slimmer.metadata.record_rows import locator, row_path, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def _recorded(rootfs: Rootfs, changed: set[str]) -> Iterator[tuple[str, str]]:
             continue
         found = list(rows(inode.content.whole(path)))
         candidates = (row for row in found if row.path.rpartition("/")[2] in names)
-        if any(locate(row_path(path, row)) in changed for row in candidates):
+        if any(locate(row_path(path, row.path)) in changed for row in candidates):
             yield from ((match[1], module) for module in _modules([row.path for row in found]))
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.layer import Kind
-from slimmer.metadata.pip_record import files_of, locator
+from slimmer.metadata.record_rows import files_of, locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

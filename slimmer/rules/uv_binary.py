@@ -17,7 +17,7 @@ from slimmer.elf.object import is_elf
 from slimmer.layer import Kind
 from slimmer.metadata.dpkg_files import Files
 from slimmer.metadata.owners import foreign_owner
-from slimmer.metadata.pip_record import files_of, locator
+from slimmer.metadata.record_rows import files_of, locator
 from slimmer.plan import Keep, Remove, Turn
 from slimmer.users import homes
 
@@ -53,7 +53,7 @@ class UvBinary:
         found = list(_programs(rootfs, config))
         if not found and not records:
             return
-        dependents = Dependents(rootfs, config)
+        dependents = Dependents(rootfs, config, scene.heads)
         runner = _runner(rootfs, config, dependents)
         for path, inode in found:
             if inode not in installed:
