@@ -12,16 +12,14 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import lief
 from elftools.elf.enums import ENUM_P_TYPE_BASE, ENUM_SH_TYPE_BASE
 from elftools.elf.structs import ELFStructs
 
+from slimmer import interrupts
 from slimmer.content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-lief.logging.disable()  # it writes to stderr of its own accord
 
 LIEF_LIMIT = 1 << 20
 _SHF_ALLOC = 2
@@ -115,12 +113,22 @@ def _packing(description: Any) -> tuple[tuple[str, ...], struct.Struct]:  # noqa
     return tuple(field.name for field in fields), struct.Struct(formats[0][0] + "".join(each[1:] for each in formats))
 
 
+@cache
+def _library() -> Any:  # noqa: ANN401 - a module
+    """Give LIEF, imported when it is first asked: that takes longer than all other imports, and few commands ask it."""
+    with interrupts.held():  # it aborts the process when it is interrupted while it is initialised
+        import lief  # noqa: PLC0415 - see above
+    lief.logging.disable()  # it writes to stderr of its own accord
+    return lief
+
+
 def _lief(content: Content, file_sizes: Sequence[int] | None) -> dict[str, Any]:
     with warnings.catch_warnings(action="ignore"):  # it speaks of tags that it does not know
         return _lief_facts(content, file_sizes)
 
 
 def _lief_facts(content: Content, file_sizes: Sequence[int] | None) -> dict[str, Any]:
+    lief = _library()
     config = lief.ELF.ParserConfig()
     config.parse_relocations = False
     config.parse_notes = False
