@@ -152,6 +152,8 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
+        if isinstance(self._pieces, Piece):
+            return self._pieces.blob.read_at(self._pieces.offset + offset, length)
         parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
