@@ -7,35 +7,41 @@ groups; from the archive, which member defines what. These are compared one by o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import zip_longest
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content
 from slimmer.elf import ar
 from slimmer.elf import object as elf_object
-from slimmer.elf.linkable import UNDEFINED, read
+from slimmer.elf.linkable import read
 from slimmer.elf.machine import EM_AARCH64, EM_ARM, EM_BPF, EM_MIPS
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.removable import removable
 from slimmer.elf.shared import require_gain
+from slimmer.elf.symbol_table import UNDEFINED
+from slimmer.elf.tables import MAX_HELD
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from slimmer.elf.binutils import Strip
-    from slimmer.elf.linkable import Linkable, Symbol
+    from slimmer.elf.linkable import Linkable
     from slimmer.elf.object import Object
+    from slimmer.elf.symbol_table import Symbol
 
 FLAGS = ("--strip-unneeded", "-D")
 _TIME_LIMIT = 600.0
-_MAX_HELD = 4 << 20
 
 _GENERIC_TYPES = frozenset({*range(5), 7, 8, 9, 14, 15, 16, 17, 18, 0x6FFFFFF5})
 """Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES; processors' own are known, too."""
 _STB_LOCAL, _STB_WEAK = 0, 2
 _BY_THE_LINKER = b"_GLOBAL_OFFSET_TABLE_"
+_HEADER = attrgetter(
+    *("ident", "type", "machine", "version", "entry", "phoff", "flags", "ehsize", "phentsize", "phnum", "shentsize")
+)
+"""All of an ELF header but where the section headers are, and how many."""
 _LTO = (".gnu.lto_", ".gnu.debuglto_", ".llvmbc", ".llvm.lto")
 
 
@@ -99,10 +105,10 @@ def _unfit_object(elf: Object, machine: int) -> str | None:
         return f"is for another machine (e_machine {elf.header.machine})"
     if machine == EM_MIPS and elf.form.bits == 64:
         return "has relocations of MIPS's 64-bit form"
-    for section in elf.sections:
+    for section in [each for each in elf.sections if each.type not in _GENERIC_TYPES or each.name.startswith(_LTO)]:
         if section.name.startswith(_LTO):
             return f"holds code for link-time optimization ({section.name})"
-        known = section.type in _GENERIC_TYPES or 0x70000000 <= section.type < 0x80000000
+        known = 0x70000000 <= section.type < 0x80000000
         if not known and (section.link or section.name != ".llvm_addrsig"):
             return f"has a section of an unknown type ({section.name}, {section.type:#x})"
     return None
@@ -110,11 +116,12 @@ def _unfit_object(elf: Object, machine: int) -> str | None:
 
 def _has_spare(elf: Object) -> bool:
     """Say whether an object has debug information or local symbols that nothing refers to."""
-    if any(elf.sections[index].size for index in removable(elf)):
+    gone = removable(elf)
+    if any(elf.sections[index].size for index in gone):
         return True
-    member = read(elf)
+    member = read(elf, gone)
     used = {signature for _, signature, _ in member.groups()}.union(*(each.used() for each in member.relocations()))
-    return any(each.info >> 4 == _STB_LOCAL and each.name and each not in used for each in member.symbols)
+    return any(symbol[0] and symbol[3] >> 4 == _STB_LOCAL and symbol not in used for symbol in member.symbols)
 
 
 def archive_violations(before: Content, after: Content) -> list[str]:
@@ -123,23 +130,28 @@ def archive_violations(before: Content, after: Content) -> list[str]:
     Never raises for what the archives hold: one that cannot be read is a violation.
     """
     try:
-        old, new = ar.parse(before), ar.parse(after)
-        if [member.name for member in old.members] != [member.name for member in new.members]:
-            return ["it has other members"]
-        found = ["its index names other symbols or members"] if old.index != new.index else []
-        for was, now in zip(old.members, new.members, strict=True):
-            pair = _held(old.data(was)), _held(new.data(now))
-            if pair[0].differs(pair[1]):
-                sides = [read(parse(data)) for data in pair]
-                found += [f"member {was.name}: {sentence}" for sentence in _differences(*sides)]
+        return list(_violations(ar.parse(before), ar.parse(after)))
     except ElfError as error:
         return [f"it cannot be read back: {error}"]
-    return found
+
+
+def _violations(old: ar.Archive, new: ar.Archive) -> Iterator[str]:
+    if [member.name for member in old.members] != [member.name for member in new.members]:
+        yield "it has other members"
+        return
+    if old.index != new.index:
+        yield "its index names other symbols or members"
+    for was, now in zip(old.members, new.members, strict=True):
+        pair = _held(old.data(was)), _held(new.data(now))
+        if pair[0].differs(pair[1]):
+            sides = [read(elf, removable(elf)) for elf in map(parse, pair)]
+            for sentence in _differences(*sides):
+                yield f"member {was.name}: {sentence}"
 
 
 def _held(data: Content) -> Content:
     """Give the bytes of a member in memory unless they are many: most of them are read, here and there."""
-    return Content.of(data.read_at(0, data.size)) if data.size <= _MAX_HELD else data
+    return Content.of(data.read_at(0, data.size)) if data.size <= MAX_HELD else data
 
 
 def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
@@ -149,14 +161,13 @@ def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
     removes it: in glibc's libc.a, pthread_create.o names so what weak references would leave out. Only a weak one does
     not, nor one that the linker itself defines.
     """
-    headers = [replace(each.elf.header, shoff=0, shnum=0, shstrndx=0) for each in (old, new)]
-    if headers[0] != headers[1]:
+    if _HEADER(old.elf.header) != _HEADER(new.elf.header):
         yield "its ELF header changed"
-    if [old.described(section) for section in old.kept] != [new.described(section) for section in new.kept]:
+    if old.described() != new.described():
         yield "it has other sections"
         return
     for was, now in zip(old.kept, new.kept, strict=True):
-        if old.bytes_of(was).differs(new.bytes_of(now)):
+        if old.tables.differ(was, new.tables, now):
             yield f"section {was.name} has other bytes"
     pairs = zip_longest(old.relocations(), new.relocations())
     if any(was is None or now is None or was.differs(now) for was, now in pairs):
@@ -173,10 +184,16 @@ def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
 def _defined(member: Linkable) -> list[Symbol]:
     """Give what the member defines for others, and the local symbols that tell ARM's linkers what is code."""
     marks = b"$" if member.elf.header.machine in {EM_ARM, EM_AARCH64} else None
-    defined = (each for each in member.symbols if each.place != UNDEFINED)
-    return [each for each in defined if each.info >> 4 != _STB_LOCAL or each.name[:1] == marks]
+    return [
+        symbol
+        for symbol in member.symbols
+        if symbol[5] != UNDEFINED and (symbol[3] >> 4 != _STB_LOCAL or symbol[0][:1] == marks)
+    ]
 
 
 def _wanted(member: Linkable) -> set[tuple[bytes, int, int]]:
-    wanted = (each for each in member.symbols if each.place == UNDEFINED and each.info >> 4 != _STB_LOCAL)
-    return {(each.name, each.info, each.other) for each in wanted}
+    return {
+        (name, info, other)
+        for name, _, _, info, other, place in member.symbols
+        if place == UNDEFINED and info >> 4 != _STB_LOCAL
+    }

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import struct
-import sys
-from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from slimmer.elf import object as elf_object
-from slimmer.elf.removable import removable
+from slimmer.elf.object import (
+    SHF_INFO_LINK,
+    SHT_GROUP,
+    SHT_NULL,
+    SHT_REL,
+    SHT_RELA,
+    SHT_SYMTAB,
+    SHT_SYMTAB_SHNDX,
+)
+from slimmer.elf.symbol_table import REMOVED, SYMBOL_TABLE, UNDEFINED, read_symbols
+from slimmer.elf.tables import Tables
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from array import array
+    from collections.abc import Collection, Iterator
 
-    from slimmer.content import Content
     from slimmer.elf.object import Object, Section
+    from slimmer.elf.symbol_table import Symbol
 
-_SHF_INFO_LINK = 0x40
-_STT_SECTION = 3
-_SHN_LORESERVE, _SHN_XINDEX = 0xFF00, 0xFFFF
-_NULL, _SYMTAB, _RELA, _REL = elf_object.SHT_NULL, elf_object.SHT_SYMTAB, elf_object.SHT_RELA, elf_object.SHT_REL
-_GROUP, _SYMTAB_SHNDX = 17, elf_object.SHT_SYMTAB_SHNDX
-_STRUCTURE = frozenset({_NULL, _SYMTAB, _RELA, _REL, _GROUP, _SYMTAB_SHNDX})
-UNDEFINED, _REMOVED, _SYMBOL_TABLE = -1, -2, -3
-"""Places of symbols that are in no section that stays; processors' and absolute ones are negative section indices."""
-_MAX_NAMES = 256 << 20
-
-
-class Symbol(NamedTuple):  # not a dataclass: archives have millions
-    """A symbol, its section by the place among those that stay, or one of the negative places."""
-
-    name: bytes
-    value: int
-    size: int
-    info: int
-    other: int
-    place: int
+_STRUCTURE = frozenset({SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_REL, SHT_GROUP, SHT_SYMTAB_SHNDX})
+_AT_ONCE = 256 << 10
+"""Bytes of relocations that are read together; more only where one section has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +40,53 @@ class Linkable:
     places: dict[int, int]
     """The place of each section, by its index."""
     symbols: list[Symbol]
+    tables: Tables
 
-    def described(self, section: Section) -> tuple[str | int, ...]:
-        """Give a section header without where it stands, and with places for indices."""
-        link = self.places.get(section.link, _REMOVED)
-        info = self.places.get(section.info, _REMOVED) if section.flags & _SHF_INFO_LINK else section.info
-        fields = section.name, section.type, section.flags, section.addr, section.size, section.addralign
-        return *fields, section.entsize, link, info
-
-    def bytes_of(self, section: Section) -> Content:
-        """Give the bytes of a section."""
-        return self.elf.content.slice(section.offset, section.offset + section.file_size)
-
-    def symbol(self, number: int) -> Symbol:
-        """Give a symbol by its number."""
-        if number >= len(self.symbols):
-            raise ElfError("a symbol is named that the symbol table does not have")
-        return self.symbols[number]
+    def described(self) -> list[tuple[str | int, ...]]:
+        """Give the headers of the sections that stay without where they stand, and with places for indices."""
+        get = self.places.get
+        return [
+            (
+                *(each.name, each.type, each.flags, each.addr, each.size, each.addralign, each.entsize),
+                get(each.link, REMOVED),
+                get(each.info, REMOVED) if each.flags & SHF_INFO_LINK else each.info,
+            )
+            for each in self.kept
+        ]
 
     def relocations(self) -> Iterator[Relocations]:
-        """Give the tables of relocations of the sections that stay, in the order of those."""
-        tables = (each for each in self.elf.sections if each.type in {_REL, _RELA} and each.size)
-        found = [(self.places.get(each.info, _REMOVED), each.type, each.index) for each in tables]
-        for place, kind, index in sorted(found):
-            if place >= 0:
-                yield Relocations.of(self, place, kind, self.elf.sections[index])
+        """Give the relocations of the sections that stay, in the order of those, as many at a time as are no burden."""
+        found = [
+            (place, each.type, each.index)
+            for each in self.elf.sections
+            if each.type in {SHT_REL, SHT_RELA} and each.size and (place := self.places.get(each.info, REMOVED)) >= 0
+        ]
+        together: list[tuple[int, int, int]] = []
+        total = 0
+        for each in sorted(found):
+            size = self.elf.sections[each[2]].size
+            if together and (total + size > _AT_ONCE or together[0][1] != each[1]):
+                yield self._relocations(together)
+                together, total = [], 0
+            together.append(each)
+            total += size
+        if together:
+            yield self._relocations(together)
+
+    def _relocations(self, found: list[tuple[int, int, int]]) -> Relocations:
+        """Give the relocations of tables of one type: of each the place, the type and the section's index."""
+        wide = self.elf.form.bits == 64
+        columns = 3 if found[0][1] == SHT_RELA else 2
+        entry = columns * (8 if wide else 4)
+        parts = [self.tables.records(self.elf.sections[index], entry) for _, _, index in found]
+        fields = self.tables.numbers(parts[0] if len(parts) == 1 else b"".join(parts), "Q" if wide else "I")
+        return Relocations(
+            self,
+            [(place, kind, len(part) // entry) for (place, kind, _), part in zip(found, parts, strict=True)],
+            fields[::columns],
+            fields[1::columns],
+            fields[2::columns] if columns == 3 else fields[:0],
+        )
 
     def groups(self) -> Iterator[tuple[int, Symbol, tuple[int, ...]]]:
         """Give flags, signature and members of each section group; of relocations, that those of a place belong to it.
@@ -82,119 +94,84 @@ class Linkable:
         Debug information goes from a group, and with it a group that held nothing else.
         """
         for section in self.elf.sections:
-            if section.type != _GROUP:
+            if section.type != SHT_GROUP:
                 continue
-            word = struct.Struct(self.elf.form.order + "I")
-            flags, *indices = (item for (item,) in word.iter_unpack(_records(self.bytes_of(section), word, section)))
+            flags, *indices = self.tables.numbers(self.tables.records(section, 4), "I")
             members = [self._member_of_a_group(index) for index in indices]
-            if stay := tuple(place for place in members if place != _REMOVED):
-                yield flags, self.symbol(section.info), stay
+            if stay := tuple(place for place in members if place != REMOVED):
+                yield flags, self.symbols[self.checked(section.info)], stay
 
     def _member_of_a_group(self, index: int) -> int:
         if index >= len(self.elf.sections):
             raise ElfError("a group has a member that does not exist")
         section = self.elf.sections[index]
-        if section.type in {_REL, _RELA}:
-            place = self.places.get(section.info, _REMOVED)
-            return _REMOVED if place < 0 or not section.size else place + len(self.kept)
-        return self.places.get(index, _REMOVED)
+        if section.type in {SHT_REL, SHT_RELA}:
+            place = self.places.get(section.info, REMOVED)
+            return REMOVED if place < 0 or not section.size else place + len(self.kept)
+        return self.places.get(index, REMOVED)
+
+    def checked(self, number: int) -> int:
+        """Give the number of a symbol as it is; raise ElfError for one that the symbol table does not have."""
+        if number >= len(self.symbols):
+            raise ElfError("a symbol is named that the symbol table does not have")
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class Relocations:
-    """A table of relocations: the place of the section that they are for, the type of the table, and each field of all.
+    """Relocations of one section or of several, one behind the other, each field of all together.
 
     Column by column, because a static library has hundreds of thousands of them.
     """
 
     member: Linkable
-    place: int
-    kind: int
+    tables: list[tuple[int, int, int]]
+    """The place of the section that a table is for, the type of the table and how many it has."""
     offsets: array[int]
     types_and_symbols: array[int]
     """Each relocation's r_info."""
     addends: array[int]
-    """Empty where the table has none."""
-
-    @classmethod
-    def of(cls, member: Linkable, place: int, kind: int, section: Section) -> Relocations:
-        """Read the table that SECTION is."""
-        form, columns = member.elf.form, 3 if kind == _RELA else 2
-        entry = struct.Struct(("Q" if form.bits == 64 else "I") * columns)
-        fields = array("Q" if form.bits == 64 else "I", _records(member.bytes_of(section), entry, section))
-        if form.little != (sys.byteorder == "little"):
-            fields.byteswap()
-        return cls(
-            member,
-            place,
-            kind,
-            fields[::columns],
-            fields[1::columns],
-            fields[2::columns] if columns == 3 else fields[:0],
-        )
+    """Empty where the tables have none."""
 
     def used(self) -> set[Symbol]:
         """Give the symbols that the relocations name."""
-        return {self._read(info)[1] for info in set(self.types_and_symbols)}
+        numbers = {info >> self._width for info in set(self.types_and_symbols)}
+        self.member.checked(max(numbers))
+        symbols = self.member.symbols
+        return {symbols[number] for number in numbers}
 
     def differs(self, other: Relocations) -> bool:
-        """Say whether a linker would make something else of the other table, whatever its symbols' numbers."""
-        mine = self.place, self.kind, self.offsets, self.addends
-        if mine != (other.place, other.kind, other.offsets, other.addends):
+        """Say whether a linker would make something else of the others, whatever their symbols' numbers."""
+        mine = self.tables, self.offsets, self.addends
+        if mine != (other.tables, other.offsets, other.addends):
             return True
         pairs = set(zip(self.types_and_symbols, other.types_and_symbols, strict=True))
-        return any(self._read(was) != other._read(now) for was, now in pairs)
+        width, its = self._width, other._width
+        self.member.checked(max(was for was, _ in pairs) >> width)
+        other.member.checked(max(now for _, now in pairs) >> its)
+        old, new = self.member.symbols, other.member.symbols
+        types = (1 << width) - 1, (1 << its) - 1
+        return any(was & types[0] != now & types[1] or old[was >> width] != new[now >> its] for was, now in pairs)
 
-    def _read(self, info: int) -> tuple[int, Symbol]:
-        """Give the type and the symbol of an r_info."""
-        number, kind = (info >> 32, info & 0xFFFFFFFF) if self.member.elf.form.bits == 64 else (info >> 8, info & 0xFF)
-        return kind, self.member.symbol(number)
-
-
-def _records(content: Content, packing: struct.Struct, section: Section) -> bytes:
-    """Give the bytes of a table; raise ElfError unless they are whole entries, at least one."""
-    if not content.size or content.size % packing.size or section.entsize not in {0, packing.size}:
-        raise ElfError(f"the entries of section {section.name} have no size that fits")
-    return content.read_at(0, content.size)
+    @property
+    def _width(self) -> int:
+        """How many bits of an r_info, the lower ones, are the type."""
+        return 32 if self.member.elf.form.bits == 64 else 8
 
 
-def read(elf: Object) -> Linkable:
-    """Give what a linker reads; raise ElfError where it cannot be told."""
-    if sum(section.file_size for section in elf.sections) > elf.content.size:
+def read(elf: Object, gone: Collection[int]) -> Linkable:
+    """Give what a linker reads, GONE being the sections that can go; raise ElfError where it cannot be told."""
+    if sum([section.file_size for section in elf.sections]) > elf.content.size:
         raise ElfError("its sections overlap")  # more to read than the file has
-    tables = [section for section in elf.sections if section.type == _SYMTAB]
-    if len(tables) > 1 or any(table.link >= len(elf.sections) for table in tables):
+    symbol_tables = [section for section in elf.sections if section.type == SHT_SYMTAB]
+    if len(symbol_tables) > 1 or any(table.link >= len(elf.sections) for table in symbol_tables):
         raise ElfError("it has two symbol tables, or one without names")
-    apart = {elf.shstrndx, *(table.index for table in tables), *(table.link for table in tables), *removable(elf)}
-    kept = tuple(each for each in elf.sections if each.type not in _STRUCTURE and each.index not in apart)
+    apart = {elf.shstrndx, *gone}
+    for table in symbol_tables:
+        apart |= {table.index, table.link}
+    kept = tuple([each for each in elf.sections if each.type not in _STRUCTURE and each.index not in apart])
     places = {section.index: place for place, section in enumerate(kept)}
-    places |= {0: UNDEFINED, **{table.index: _SYMBOL_TABLE for table in tables}}
-    member = Linkable(elf, kept, places, [])
-    for table in tables:
-        member.symbols.extend(_symbols(member, table))
-    return member
-
-
-def _symbols(member: Linkable, table: Section) -> Iterator[Symbol]:
-    elf = member.elf
-    wide = elf.form.bits == 64
-    packing = struct.Struct(elf.form.order + ("IBBHQQ" if wide else "IIIBBH"))
-    names_of = elf.sections[table.link]
-    names = member.bytes_of(names_of).read_at(0, names_of.file_size)
-    tables = [each for each in elf.sections if each.type == _SYMTAB_SHNDX and each.link == table.index]
-    extended = member.bytes_of(tables[0]).read_at(0, tables[0].size) if tables else b""
-    total = 0
-    for number, fields in enumerate(packing.iter_unpack(_records(member.bytes_of(table), packing, table))):
-        name, info, other, shndx, value, size = fields if wide else (fields[0], *fields[3:], *fields[1:3])
-        end = names.find(b"\0", name)
-        total += end - name
-        word = extended[4 * number : 4 * number + 4]
-        if end < 0 or total > _MAX_NAMES or (shndx == _SHN_XINDEX and len(word) < 4):
-            raise ElfError(f"symbol {number} has no name or no section index where it should stand, or names are huge")
-        place = -shndx
-        if shndx == _SHN_XINDEX:
-            place = member.places.get(int.from_bytes(word, "little" if elf.form.little else "big"), _REMOVED)
-        elif shndx < _SHN_LORESERVE:
-            place = member.places.get(shndx, _REMOVED)
-        # A section symbol's name is its section's, whether the table says it or not.
-        yield Symbol(b"" if info & 0xF == _STT_SECTION else names[name:end], value, size, info, other, place)
+    places |= {0: UNDEFINED, **{table.index: SYMBOL_TABLE for table in symbol_tables}}
+    tables = Tables(elf)
+    symbols = [each for table in symbol_tables for each in read_symbols(elf, tables, table, places)]
+    return Linkable(elf, kept, places, symbols, tables)
