@@ -7,7 +7,7 @@ groups; from the archive, which member defines what. These are compared one by o
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FLAGS = ("--strip-unneeded", "-D")
 _TIME_LIMIT = 600.0
+_NAMED = 3
+"""Violations that a reason names; the proof ends with them."""
 
 _GENERIC_TYPES = frozenset({*range(5), 7, 8, 9, 14, 15, 16, 17, 18, 0x6FFFFFF5})
 """Those of the gABI that a relocatable object has, and SHT_GNU_ATTRIBUTES; processors' own are known, too."""
@@ -61,8 +63,8 @@ def slim_archive(
         raise ElfError(reason)
     slimmed = strip.run(content, FLAGS, _TIME_LIMIT)
     require_gain(content, slimmed)
-    if broken := archive_violations(content, slimmed):
-        raise ElfError(f"the proof failed: {'; '.join(broken[:3])}")
+    if broken := archive_violations(content, slimmed, _NAMED):
+        raise ElfError(f"the proof failed: {'; '.join(broken)}")
     return slimmed
 
 
@@ -124,13 +126,14 @@ def _has_spare(elf: Object) -> bool:
     return any(symbol[0] and symbol[3] >> 4 == _STB_LOCAL and symbol not in used for symbol in member.symbols)
 
 
-def archive_violations(before: Content, after: Content) -> list[str]:
+def archive_violations(before: Content, after: Content, most: int | None = None) -> list[str]:
     """Give every way in which a linker would make something else of AFTER than of BEFORE; none means proved.
 
-    Never raises for what the archives hold: one that cannot be read is a violation.
+    With MOST, no more than so many are looked for. Never raises for what the archives hold: one that cannot be read is
+    a violation.
     """
     try:
-        return list(_violations(ar.parse(before), ar.parse(after)))
+        return list(islice(_violations(ar.parse(before), ar.parse(after)), most))
     except ElfError as error:
         return [f"it cannot be read back: {error}"]
 

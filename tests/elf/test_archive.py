@@ -179,6 +179,19 @@ def test_an_undefined_symbol_without_relocation_is_wanted(build: Build, strip: S
         slim_archive(original, None, strip)
 
 
+def test_a_failed_proof_ends_with_the_third_violation(build: Build, strip: Strip) -> None:
+    """Three say why an archive stays; whoever asks for all gets all."""
+    texts = [BIG + f'__asm__(".globl wanted_{n}"); int f{n}(void) {{ return 1; }}' for n in range(5)]
+    original = read(build(*texts, flags=("-g", "-fcommon")))
+
+    sentences = [f"member m{n}.o: it wants other symbols" for n in range(5)]
+    with pytest.raises(ElfError) as caught:
+        slim_archive(original, None, strip)
+
+    assert str(caught.value) == "the proof failed: " + "; ".join(sentences[:3])
+    assert archive_violations(original, strip.run(original, FLAGS, 60)) == sentences
+
+
 def test_the_offset_table_may_vanish(build: Build, strip: Strip) -> None:
     """_GLOBAL_OFFSET_TABLE_ is the linker's own, and stands in objects that have no relocation for it."""
     original = build(BIG + "extern int away; int f(void) { return away; }", flags=("-g", "-fPIC"))
