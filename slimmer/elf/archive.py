@@ -122,8 +122,14 @@ def _has_spare(elf: Object) -> bool:
     if any(elf.sections[index].size for index in gone):
         return True
     member = read(elf, gone)
-    used = {signature for _, signature, _ in member.groups()}.union(*(each.used() for each in member.relocations()))
-    return any(symbol[0] and symbol[3] >> 4 == _STB_LOCAL and symbol not in used for symbol in member.symbols)
+    used = member.used()
+    unused = [
+        symbol
+        for number, symbol in enumerate(member.symbols)
+        if number not in used and symbol[0] and symbol[3] >> 4 == _STB_LOCAL
+    ]
+    # One that is like another that is used is none to spare.
+    return bool(unused) and not {member.symbols[number] for number in used}.issuperset(unused)
 
 
 def archive_violations(before: Content, after: Content, most: int | None = None) -> list[str]:
@@ -180,7 +186,7 @@ def _differences(old: Linkable, new: Linkable) -> Iterator[str]:
     wanted, left = _wanted(old), _wanted(new)
     if left - wanted or any(name != _BY_THE_LINKER and info >> 4 != _STB_WEAK for name, info, _ in wanted - left):
         yield "it wants other symbols"
-    if list(old.groups()) != list(new.groups()):
+    if _groups(old) != _groups(new):
         yield "it has other section groups"
 
 
@@ -200,3 +206,7 @@ def _wanted(member: Linkable) -> set[tuple[bytes, int, int]]:
         for name, _, _, info, other, place in member.symbols
         if place == UNDEFINED and info >> 4 != _STB_LOCAL
     }
+
+
+def _groups(member: Linkable) -> list[tuple[int, Symbol, tuple[int, ...]]]:
+    return [(flags, member.symbols[signature], stay) for flags, signature, stay in member.groups()]

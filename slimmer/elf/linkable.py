@@ -88,27 +88,39 @@ class Linkable:
             fields[2::columns] if columns == 3 else fields[:0],
         )
 
-    def groups(self) -> Iterator[tuple[int, Symbol, tuple[int, ...]]]:
+    def used(self) -> set[int]:
+        """Give the numbers of the symbols that groups or relocations name."""
+        numbers = {signature for _, signature, _ in self.groups()}
+        for relocations in self.relocations():
+            numbers |= relocations.used()
+        return numbers
+
+    def groups(self) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         """Give flags, signature and members of each section group; of relocations, that those of a place belong to it.
+
+        The signature is the number of a symbol.
 
         Debug information goes from a group, and with it a group that held nothing else.
         """
         for section in self.elf.sections:
-            if section.type != SHT_GROUP:
-                continue
-            flags, *indices = self.tables.numbers(self.tables.records(section, 4), "I")
-            members = [self._member_of_a_group(index) for index in indices]
-            if stay := tuple(place for place in members if place != REMOVED):
-                yield flags, self.symbols[self.checked(section.info)], stay
+            if section.type == SHT_GROUP:
+                flags, *indices = self.tables.numbers(self.tables.records(section, 4), "I")
+                if stay := tuple(self._that_stay(indices)):
+                    yield flags, self.checked(section.info), stay
 
-    def _member_of_a_group(self, index: int) -> int:
-        if index >= len(self.elf.sections):
-            raise ElfError("a group has a member that does not exist")
-        section = self.elf.sections[index]
-        if section.type in {SHT_REL, SHT_RELA}:
-            place = self.places.get(section.info, REMOVED)
-            return REMOVED if place < 0 or not section.size else place + len(self.kept)
-        return self.places.get(index, REMOVED)
+    def _that_stay(self, indices: list[int]) -> Iterator[int]:
+        """Give the places of those members of a group that stay."""
+        sections = self.elf.sections
+        for index in indices:
+            if index >= len(sections):
+                raise ElfError("a group has a member that does not exist")
+            section = sections[index]
+            if section.type not in {SHT_REL, SHT_RELA}:
+                place = self.places.get(index, REMOVED)
+                if place != REMOVED:
+                    yield place
+            elif section.size and (place := self.places.get(section.info, REMOVED)) >= 0:
+                yield place + len(self.kept)
 
     def checked(self, number: int) -> int:
         """Give the number of a symbol as it is; raise ElfError for one that the symbol table does not have."""
@@ -133,12 +145,12 @@ class Relocations:
     addends: array[int]
     """Empty where the tables have none."""
 
-    def used(self) -> set[Symbol]:
-        """Give the symbols that the relocations name."""
-        numbers = {info >> self._width for info in set(self.types_and_symbols)}
+    def used(self) -> set[int]:
+        """Give the numbers of the symbols that the relocations name."""
+        width = self._width
+        numbers = {info >> width for info in set(self.types_and_symbols)}
         self.member.checked(max(numbers))
-        symbols = self.member.symbols
-        return {symbols[number] for number in numbers}
+        return numbers
 
     def differs(self, other: Relocations) -> bool:
         """Say whether a linker would make something else of the others, whatever their symbols' numbers."""

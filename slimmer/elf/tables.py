@@ -28,15 +28,7 @@ class Tables:
 
     def bytes_of(self, section: Section) -> bytes:
         """Give the bytes of a section; of one that takes none in the file, none."""
-        size = section.file_size
-        start = section.offset - self._start
-        if start < 0 or start + size > len(self._run):
-            if not size:
-                return b""
-            if size > _RUN:
-                return self._content.read_at(section.offset, size)
-            self._run, self._start, start = self._content.read_at(section.offset, _RUN), section.offset, 0
-        return self._run[start : start + size]
+        return self._read(section.offset, section.file_size)
 
     def differ(self, section: Section, others: Tables, other: Section) -> bool:
         """Say whether a section has other bytes than one of another object."""
@@ -53,7 +45,17 @@ class Tables:
         length = section.file_size
         if not length or length % size or section.entsize not in {0, size}:
             raise ElfError(f"the entries of section {section.name} have no size that fits")
-        return self.bytes_of(section)
+        return self._read(section.offset, length)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        start = offset - self._start
+        if start < 0 or start + size > len(self._run):
+            if not size:
+                return b""
+            if size > _RUN:
+                return self._content.read_at(offset, size)
+            self._run, self._start, start = self._content.read_at(offset, _RUN), offset, 0
+        return self._run[start : start + size]
 
     def numbers(self, data: bytes, code: str) -> array[int]:
         """Give the numbers that DATA is a row of, each of the size that CODE has for `array`."""

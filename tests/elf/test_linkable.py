@@ -87,7 +87,7 @@ def facts(member: Linkable) -> list[object]:
             list(each.offsets),
             [addend & 0xFFFFFFFF for addend in each.addends],
             [(info & 0xFF, member.symbols[info >> width]) for info in each.types_and_symbols],
-            each.used(),
+            sorted(each.used()),
         )
         for each in member.relocations()
     ]
