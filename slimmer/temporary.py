@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BEGINNING = ".slimmer-"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); names in it are as good as those in /tmp
+_MAX_IN_MEMORY = 64 << 20
+"""Bytes of memory that a program's files may take for a moment."""
 
 
 def unfinished(directory: Path) -> Path:
@@ -27,14 +30,26 @@ def unfinished(directory: Path) -> Path:
     return directory / f"{_prefix()}{secrets.token_hex(4)}"
 
 
-def working_directory() -> tempfile.TemporaryDirectory[str]:
-    """Give a directory for a program to work in, where temporary files lie; it is gone when its context ends."""
-    return tempfile.TemporaryDirectory(prefix=_prefix())
+def working_directory(place: Path) -> tempfile.TemporaryDirectory[str]:
+    """Give a directory for a program to work in, one in PLACE; it is gone when its context ends."""
+    return tempfile.TemporaryDirectory(prefix=_prefix(), dir=place)
 
 
-def where_programs_work() -> Path:
-    """Give the directory in which working directories are made: TMPDIR, or the system's."""
-    return Path(tempfile.gettempdir())
+def places_for(size: int) -> list[Path]:
+    """Give where a program may work that needs SIZE bytes, the best place first: in memory, when they are not many.
+
+    strip makes a file of each member of an archive; where the disk keeps a journal that takes ten times as long as all
+    the rest it does. Who sets TMPDIR has chosen.
+    """
+    places = [Path(tempfile.gettempdir())]
+    if size <= _MAX_IN_MEMORY and "TMPDIR" not in os.environ and _has_room(_MEMORY, size):
+        places.insert(0, _MEMORY)
+    return places
+
+
+def where_programs_work() -> list[Path]:
+    """Give the directories in which working directories are made: memory, and TMPDIR or the system's."""
+    return [_MEMORY, Path(tempfile.gettempdir())]
 
 
 def remove_left(place: Path) -> list[Path]:
@@ -54,6 +69,13 @@ def remove_left_below(places: Iterable[Path]) -> list[Path]:
             names[:] = [name for name in names if Path(directory, name) not in gone]
             removed += gone
     return removed
+
+
+def _has_room(place: Path, size: int) -> bool:
+    try:
+        return os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free >= size
+    except OSError:
+        return False
 
 
 def _prefix() -> str:

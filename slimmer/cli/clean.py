@@ -18,11 +18,11 @@ from slimmer.trial import remove_left_behind
 def command(directories: tuple[Path, ...]) -> None:
     """Remove what killed runs left: containers and trial images in the engine, temporary files on disk.
 
-    Files are looked for in TMPDIR and, with all that is below it, in each DIR that a result, a report or debug files
-    were to go to; the next run that writes there removes them as well. What belongs to a run that goes on stays, and
-    another machine's until it began a day ago.
+    Files are looked for in TMPDIR, in /dev/shm and, with all that is below it, in each DIR that a result, a report or
+    debug files were to go to; the next run that writes there removes them as well. What belongs to a run that goes on
+    stays, and another machine's until it began a day ago.
     """
-    removed = [str(path) for path in temporary.remove_left(temporary.where_programs_work())]
+    removed = [str(path) for place in temporary.where_programs_work() for path in temporary.remove_left(place)]
     removed += [str(path) for path in temporary.remove_left_below(directories)]
     try:
         with Session(listener("auto")) as session:

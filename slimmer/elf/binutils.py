@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 _VERSION_TIME_LIMIT = 10.0
 _MAX_WORDS = 500
 """How much of what strip says becomes part of a reason."""
+_ROOM = 4
+"""How many times its archive's bytes strip takes: for that, the members one by one, and the result."""
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 class StripError(ElfError):
     """The strip program failed or said anything at all: the file is kept, with this as its reason."""
+
+
+class _NoSpaceError(Exception):
+    """A place is too small for a program to work in."""
 
 
 class Spool:
@@ -88,12 +94,20 @@ class Strip:
 
         The result lies in a file without a name: nothing of it is left on the disk whatever ends this process.
         """
+        for place in temporary.places_for(_ROOM * content.size):
+            with suppress(_NoSpaceError):
+                return self._run_at(place, content, flags, time_limit)
+        raise DestinationError(
+            f"no space is left in {tempfile.gettempdir()} for strip to work in; set TMPDIR to another directory"
+        )
+
+    def _run_at(self, place: Path, content: Content, flags: Sequence[str], time_limit: float) -> Content:
         try:
-            with temporary.working_directory() as directory:
+            with temporary.working_directory(place) as directory:
                 return self._run_in(Path(directory), content, flags, time_limit)
         except OSError as error:
             if error.errno in _OUT_OF_SPACE:
-                raise _no_space() from error
+                raise _NoSpaceError from error
             raise StripError(f"strip cannot be run: {error.strerror or error}") from error
 
     def _run_in(self, directory: Path, content: Content, flags: Sequence[str], time_limit: float) -> Content:
@@ -106,7 +120,7 @@ class Strip:
         status = _status(command, directory, content.size, time_limit)
         words = _words(directory / "err")
         if os.strerror(errno.ENOSPC) in words:
-            raise _no_space()
+            raise _NoSpaceError
         if status is None:
             raise StripError(f"strip was stopped after {time_limit:g} seconds")
         if status:
@@ -209,9 +223,3 @@ def _words(path: Path) -> str:
         said = stream.read(_MAX_WORDS + 1).decode("utf-8", "backslashreplace")
     words = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
     return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
-
-
-def _no_space() -> DestinationError:
-    return DestinationError(
-        f"no space is left in {tempfile.gettempdir()} for strip to work in; set TMPDIR to another directory"
-    )

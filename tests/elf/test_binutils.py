@@ -173,3 +173,26 @@ def test_many_results_take_one_descriptor(fake: Fake) -> None:
 
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
     assert [read(each) for each in results] == [f"!<arch>\n{number}".encode() for number in range(20)]
+
+
+def test_a_small_archive_is_worked_on_in_memory(
+    opened: Open, fake: Fake, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where somebody set TMPDIR; and where memory has no room after all, the directory for temporary files has."""
+    monkeypatch.delenv("TMPDIR", raising=False)
+    memory = Path("/dev/shm")  # noqa: S108 - where memory is a directory: shm_overview(7)
+    library = tmp_path / "in"
+    library.write_bytes(b"!<arch>\n")
+    note = tmp_path / "places"
+
+    def places(script: str) -> list[Path]:
+        note.unlink(missing_ok=True)
+        fake(f"pwd >> {note}; {script}").run(opened(library), (), 10)
+        return [Path(line).parent for line in note.read_text("utf-8").splitlines()]
+
+    assert places("echo > out") == [memory]
+    full = f"echo > out; case $PWD in {scratch}/*) ;; *) echo No space left on device >&2; exit 1;; esac"
+    assert places(full) == [memory, scratch]
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    assert places("echo > out") == [scratch]
+    assert list(memory.glob(".slimmer-*")) == []
