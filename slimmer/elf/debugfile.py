@@ -110,8 +110,8 @@ def _described(elf: Object, section: Section, position: int) -> Section:
     if section.type == SHT_NULL:
         return section
     if not _is_kept(elf, section):
-        return replace(section, type=SHT_NOBITS, offset=position)
-    return replace(section, offset=aligned(position, min(max(section.addralign, 1), _MAX_ALIGN)))
+        return section._replace(type=SHT_NOBITS, offset=position)
+    return section._replace(offset=aligned(position, min(max(section.addralign, 1), _MAX_ALIGN)))
 
 
 def _described_segment(segment: Segment, head: int, notes: list[Section], sections: dict[int, Section]) -> Segment:

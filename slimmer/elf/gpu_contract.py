@@ -69,7 +69,7 @@ def _headers(old: Object, new: Object) -> Iterator[str]:
         yield "it has another number of sections"
     for was, now in zip(old.sections, new.sections, strict=False):
         size = now.size if was.name in _NAMES and now.size <= was.size else was.size
-        if replace(was, offset=0, size=size) != replace(now, offset=0):
+        if was._replace(offset=0, size=size) != now._replace(offset=0):
             yield f"section {was.name or was.index} has another header"
     others = _others(old), _others(new)
     if list(map(_masked, others[0])) != list(map(_masked, others[1])):

@@ -96,7 +96,7 @@ def _laid_out(elf: Object, gone: frozenset[int], spare: list[Range]) -> Content:
         header = replace(header, shnum=len(numbers), shstrndx=numbers.get(elf.shstrndx, 0))
     if names is not None:
         place = numbers[elf.shstrndx]
-        sections[place] = replace(sections[place], offset=start + size, size=len(names.table))
+        sections[place] = sections[place]._replace(offset=start + size, size=len(names.table))
     table = b"".join(section.pack(elf.form) for section in sections) + (names.table if names else b"")
     written = [(0, header.pack(elf.form)), (start, table)]
     if elf.segments:
@@ -240,7 +240,7 @@ def _moved_section(
         return Section(section.index, "", 0, SHT_NULL, 0, 0, 0, 0, 0, 0, 0, 0)
     name = section.name_offset if names is None else names[section.index]
     if section.type == SHT_NULL:
-        return replace(section, name_offset=name)
+        return section._replace(name_offset=name)
     return Section(
         section.index, section.name, name, section.type, section.flags, section.addr,
         max(_moved(section.offset, islands), 0), section.size, numbers.get(section.link, section.link),

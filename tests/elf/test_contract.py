@@ -57,7 +57,7 @@ def _entry(after: Object) -> Content:
 def _without_payload(after: Object) -> Content:
     section = after.section_named("pydata")
     assert section is not None
-    gone = replace(section, type=0, size=0)
+    gone = section._replace(type=0, size=0)
     return after.content.overlaid(after.header.shoff + section.index * after.header.shentsize, gone.pack(after.form))
 
 
@@ -70,7 +70,7 @@ def _other_payload(after: Object) -> Content:
 def _shifted_link(after: Object) -> Content:
     section = after.section_named(".dynsym")
     assert section is not None
-    changed = replace(section, link=section.link + 1)
+    changed = section._replace(link=section.link + 1)
     return after.content.overlaid(after.header.shoff + section.index * after.header.shentsize, changed.pack(after.form))
 
 

@@ -188,7 +188,7 @@ def _symbol_across(elf: Object, address: int) -> Content:
 
 def _section(elf: Object, address: int) -> Content:
     section = next(section for section in elf.sections if section.name == ".bss")
-    moved = replace(section, addr=address)
+    moved = section._replace(addr=address)
     return elf.content.overlaid(elf.header.shoff + section.index * elf.header.shentsize, moved.pack(elf.form))
 
 

@@ -58,7 +58,7 @@ def with_holes(elf: Object, shrunk: list[Shrunk]) -> tuple[Object, list[Range]]:
     if not holes:
         raise ElfError("less than a page of it would go")
     sizes = {each.section.index: each.size for each in shrunk}
-    sections = tuple(replace(each, size=sizes.get(each.index, each.size)) for each in elf.sections)
+    sections = tuple(each._replace(size=sizes.get(each.index, each.size)) for each in elf.sections)
     header = replace(elf.header, phoff=phoff, phnum=len(segments))
     return replace(elf, header=header, segments=_with_table(elf, segments, phoff), sections=sections), holes
 
