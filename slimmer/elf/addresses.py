@@ -12,7 +12,8 @@ from array import array
 from operator import add
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import loaded, symbol_count
+from slimmer.elf.hashes import symbol_count
+from slimmer.elf.mapped import loaded
 from slimmer.elf.object import PT_DYNAMIC
 from slimmer.errors import ElfError
 

@@ -11,20 +11,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import Dynamic, read_dynamic, split
-from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
+from slimmer.elf.dynamic import Dynamic, split
+from slimmer.elf.known import TEXTS, read_all
 from slimmer.elf.search import Loaded, Search
-from slimmer.errors import ElfError
 from slimmer.layer import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slimmer.content import Content
+    from slimmer.elf.known import Known
     from slimmer.elf.object import Format
+    from slimmer.elf.symbols import Wanted
     from slimmer.rootfs import Rootfs
 
-    Read = Dynamic | ElfError | None
     _Process = tuple[Format, int, bool]  # what objects of one process have in common; the last is whether it is musl
 
 
@@ -74,7 +73,7 @@ class Linkage:
     bindings: Mapping[str, Binding]
     skipped: tuple[tuple[str, str], ...]
     """What begins as an ELF object and cannot be read, with the reason."""
-    read: Mapping[Content, Read]
+    known: Known
     """What each file's content was read as, so that the linkage of a changed root reads only what changed."""
 
     def provided(self) -> Iterator[tuple[str, str, str]]:
@@ -96,24 +95,21 @@ class Linkage:
 
 def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -> Linkage:
     """Give the linkage of ROOTFS for processes with the variables ENV; what KNOWN has read is not read again."""
-    read: dict[Content, Read] = {}
-    alike: dict[Dynamic, Dynamic] = {}
+    contents = {
+        path: inode.content
+        for path, inode in rootfs.entries()
+        if inode.kind is Kind.FILE and inode.content is not None and not path.endswith(TEXTS)
+    }
+    found = read_all(contents.values(), known.known if known is not None else None)
     objects: dict[str, Dynamic] = {}
     skipped: list[tuple[str, str]] = []
-    for path, inode in rootfs.entries():
-        content = inode.content
-        if inode.kind is not Kind.FILE or content is None or path.endswith(_TEXTS):
-            continue
-        if content not in read:
-            found = known.read[content] if known is not None and content in known.read else _read(content)
-            # Copies of one library, in several environments say, have their symbols once.
-            read[content] = alike.setdefault(found, found) if isinstance(found, Dynamic) else found
-        found = read[content]
-        if isinstance(found, Dynamic):
-            objects[path] = found
-        elif found is not None:
-            skipped.append((path, str(found)))
-    bindings = _Linker(rootfs, env, objects).bindings()
+    for path, content in contents.items():
+        read = found.read[content]
+        if isinstance(read, Dynamic):
+            objects[path] = read
+        elif read is not None:
+            skipped.append((path, str(read)))
+    bindings = _Linker(rootfs, env, objects, found.wanted).bindings()
     chosen = _best_names(rootfs, bindings)
     return Linkage(
         objects=len(chosen),
@@ -122,7 +118,7 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
         provided_by_process=sum(len(symbols) for path in chosen for symbols in bindings[path].provided.values()),
         bindings=bindings,
         skipped=tuple(skipped),
-        read=read,
+        known=found,
     )
 
 
@@ -136,31 +132,14 @@ def _best_names(rootfs: Rootfs, bindings: Mapping[str, Binding]) -> dict[str, li
     return {path: bindings[path].unresolved(path) for _, _, path in best.values()}
 
 
-def _read(content: Content) -> Read:
-    try:
-        if not is_elf(content):
-            return None
-        elf = parse(content)
-        return read_dynamic(elf) if elf.header.type in {ET_DYN, ET_EXEC} else None
-    except ElfError as error:
-        return ElfError(str(error))  # without the traceback, which would hold what was read
-
-
-_TEXTS = (
-    *(".py", ".pyc", ".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".typed", ".pl", ".pm", ".ph", ".pod", ".js", ".cmake"),
-    *(".c", ".cc", ".cpp", ".cu", ".cuh", ".f", ".f90", ".h", ".hpp", ".inc", ".in", ".tcc", ".html", ".css", ".csv"),
-    *(".rst", ".txt", ".md", ".json", ".mo", ".png", ".npy", ".npz", ".mat", ".sav", ".gz", ".deb", ".whl", ".crt"),
-    *(".md5sums", ".list", ".triggers", ".shlibs", ".symbols", ".conffiles"),
-)
-"""Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
-
-
 class _Linker:
     """The linking of one root."""
 
-    def __init__(self, rootfs: Rootfs, env: Mapping[str, str], objects: Mapping[str, Dynamic]) -> None:
+    def __init__(self, rootfs: Rootfs, env: Mapping[str, str], objects: Mapping[str, Dynamic], wanted: Wanted) -> None:
         self._rootfs = rootfs
         self._objects = objects
+        self._wanted = wanted
+        self._answered: dict[tuple[int, bool], frozenset[bytes]] = {}
         self._search = Search(rootfs, env)
         self._processes: dict[str, _Process] = {
             path: (dynamic.form, dynamic.machine, self._search.is_musl(dynamic)) for path, dynamic in objects.items()
@@ -176,14 +155,18 @@ class _Linker:
         for path, closure in closures.items():
             anybody = providers[self._processes[path]]
             provided: dict[str, set[bytes]] = {}
-            for symbol in closure.missing & anybody.keys():
+            left = {symbol for symbol in closure.missing if symbol not in anybody}
+            for symbol in closure.missing - left:
                 provided.setdefault(anybody[symbol], set()).add(symbol)
             by_provider = {provider: frozenset(provided[provider]) for provider in sorted(provided)}
-            closures[path] = replace(closure, provided=by_provider, missing=closure.missing - anybody.keys())
+            closures[path] = replace(closure, provided=by_provider, missing=frozenset(left))
         return closures
 
     def _providers(self, process: _Process, symbols: set[bytes]) -> dict[bytes, str]:
-        """Give for each symbol an object that defines it: a program sooner than a library, and neither from a cache."""
+        """Give for each of SYMBOLS that has one an object that defines it; what is left of them has none.
+
+        A program comes sooner than a library, and neither is from a cache where there is another one.
+        """
 
         def order(path: str) -> tuple[bool, bool, str]:
             dynamic = self._objects[path]
@@ -193,9 +176,9 @@ class _Linker:
         for path in sorted((path for path in self._objects if self._processes[path] == process), key=order):
             if not symbols:
                 break
-            answered = self._answers(path, symbols)
+            answered = symbols & self._answers(path, musl=process[2])
             found.update(dict.fromkeys(answered, path))
-            symbols = symbols - answered
+            symbols -= answered
         return found
 
     def _closure(self, path: str) -> Binding:
@@ -205,8 +188,9 @@ class _Linker:
         missing = set(main.dynamic.symbols.undefined)
         bound: dict[str, frozenset[bytes]] = {}
         for loaded in scope:
-            answered = self._answers(loaded.path, missing, musl=self._processes[path][2]) if missing else None
-            if answered:
+            if not missing:
+                break
+            if answered := missing & self._answers(loaded.path, musl=self._processes[path][2]):
                 bound[loaded.path] = frozenset(answered)
                 missing -= answered
         return Binding(needed, bound, {}, frozenset(missing))
@@ -244,8 +228,7 @@ class _Linker:
     def _open(self, name: str, loader: Loaded, main: Loaded) -> Loaded | None:
         """Give the first candidate of this class and machine; what is no object of any kind ends the search."""
         musl = self._processes[main.path][2]
-        for candidate in self._search.candidates(name, loader, main, musl=musl):
-            path = self._rootfs.resolve(candidate) or ""
+        for candidate, path in self._search.candidates(name, loader, main, musl=musl):
             dynamic = self._objects.get(path)
             if dynamic is None:
                 return None
@@ -255,19 +238,10 @@ class _Linker:
                 return None
         return None
 
-    def _answers(self, path: str, symbols: set[bytes], *, musl: bool | None = None) -> set[bytes]:
-        """Give those of SYMBOLS that the object defines; glibc heeds versions, musl only whether one is hidden."""
-        defined = self._objects[path].symbols
-        musl = self._processes[path][2] if musl is None else musl
-        if not musl and not defined.unversioned:
-            return symbols & defined.versioned | symbols & defined.default
-        by_name: dict[bytes, list[bytes]] = {}
-        for symbol in symbols:
-            by_name.setdefault(symbol.partition(b"\0")[0], []).append(symbol)
-        names = set(by_name)
-        if musl:
-            answered, found = names & defined.unversioned | names & defined.visible, set[bytes]()
-        else:
-            answered, found = names & defined.unversioned, symbols & defined.versioned | symbols & defined.default
-        found.update(symbol for name in answered for symbol in by_name[name])
-        return found
+    def _answers(self, path: str, *, musl: bool) -> frozenset[bytes]:
+        """Give the keys that the object answers, of those that anybody looks up, and perhaps others."""
+        dynamic = self._objects[path]
+        known = id(dynamic), musl
+        if known not in self._answered:
+            self._answered[known] = dynamic.symbols.answered(self._wanted, musl=musl)
+        return self._answered[known]

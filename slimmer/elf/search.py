@@ -77,6 +77,7 @@ class Search:
         self._library_path = re.split("[:;]", env.get("LD_LIBRARY_PATH", ""))
         self._musl_library_path = re.split("[:\n]", env.get("LD_LIBRARY_PATH", ""))
         self._directories: dict[str, tuple[str, ...]] = {}
+        self._found: dict[str, str | None] = {}
         self._expanded: dict[tuple[str, str, int, int], tuple[str, ...]] = {}
         self._cache = self._read_cache()
         self._configured = [] if self._cache is not None else self._conf("etc/ld.so.conf", set())
@@ -101,26 +102,26 @@ class Search:
                 return False
         return bool(self._musl_loaders) and not self._has_glibc
 
-    def candidates(self, needed: str, loader: Loaded, main: Loaded, *, musl: bool) -> Iterator[str]:
-        """Give each path that is there, in the order in which the loader would open it for NEEDED of LOADER."""
+    def candidates(self, needed: str, loader: Loaded, main: Loaded, *, musl: bool) -> Iterator[tuple[str, str]]:
+        """Give each path that is there with where it leads, in the order of the loader looking for NEEDED of LOADER."""
         if "/" in needed:
             for path in self._expand(needed, loader) if not musl else [needed]:
-                if path.startswith("/") and self._rootfs.resolve(path) is not None:
-                    yield path
+                if path.startswith("/") and (real := self._rootfs.resolve(path)) is not None:
+                    yield path, real
         elif musl:
             yield from self._musl(needed, loader, main)
         else:
             yield from self._glibc(needed, loader, main)
 
-    def _glibc(self, needed: str, loader: Loaded, main: Loaded) -> Iterator[str]:
+    def _glibc(self, needed: str, loader: Loaded, main: Loaded) -> Iterator[tuple[str, str]]:
         """Follow _dl_map_object in glibc's dl-load.c."""
         nodeflib = loader.dynamic.flags_1 & DF_1_NODEFLIB
         for directory in self._run_path(loader, main):
             yield from self._in(directory, needed)
         if self._cache is not None:
             for path in self._cache.get(needed, ()):
-                if not (nodeflib and _is_default(path, loader)) and self._rootfs.resolve(path) is not None:
-                    yield path
+                if not (nodeflib and _is_default(path, loader)) and (real := self._resolve(path)) is not None:
+                    yield path, real
         for directory in [*self._configured, *([] if nodeflib else _defaults(loader.dynamic))]:
             yield from self._in(directory, needed)
 
@@ -137,13 +138,13 @@ class Search:
         if runpath is not None:
             yield from self._paths(runpath, loader)
 
-    def _musl(self, needed: str, loader: Loaded, main: Loaded) -> Iterator[str]:
+    def _musl(self, needed: str, loader: Loaded, main: Loaded) -> Iterator[tuple[str, str]]:
         """Follow load_library in musl's dynlink.c; unlike glibc's, a RUNPATH counts for those below as well."""
         if _MUSL_OWN.match(needed):
             interpreter = main.dynamic.interpreter
             for path in [interpreter] if interpreter else [f"/lib/{name}" for name in self._musl_loaders]:
-                if self._rootfs.resolve(path) is not None:
-                    yield path
+                if (real := self._rootfs.resolve(path)) is not None:
+                    yield path, real
             return
         directories = [entry for entry in self._musl_library_path if entry.startswith("/")]
         for owner in loader.chain():
@@ -186,13 +187,19 @@ class Search:
             found.append("".join(tokens.get(part, part) if at % 3 else part for at, part in _parts(entry)))
         return found
 
-    def _in(self, directory: str, name: str, *, hwcaps: bool = True) -> Iterator[str]:
+    def _in(self, directory: str, name: str, *, hwcaps: bool = True) -> Iterator[tuple[str, str]]:
         if directory not in self._directories:
             self._directories[directory] = self._real(directory)
         for real in self._directories[directory] if hwcaps else self._directories[directory][-1:]:
             path = f"{real}/{name}" if real else name
-            if path in self._rootfs and self._rootfs.resolve(path) is not None:
-                yield path
+            if path in self._rootfs and (found := self._resolve(path)) is not None:
+                yield path, found
+
+    def _resolve(self, path: str) -> str | None:
+        """Resolve a path that is there or that ld.so.cache names, once for all who look for it."""
+        if path not in self._found:
+            self._found[path] = self._rootfs.resolve(path)
+        return self._found[path]
 
     def _real(self, directory: str) -> tuple[str, ...]:
         """Give where a directory really is, behind its subdirectories for better processors."""

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slimmer.content import Content
-from slimmer.elf.dynamic import DF_1_NODEFLIB, Dynamic, read_dynamic, split
+from slimmer.elf.dynamic import DF_1_NODEFLIB, Dynamic, read_dynamic, read_outline, split
+from slimmer.elf.hashes import gnu_hash
 from slimmer.elf.object import PT_DYNAMIC, parse
+from slimmer.elf.symbols import Symbols, Wanted
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -32,6 +34,13 @@ def dynamic_of(content: Content) -> Dynamic:
     dynamic = read_dynamic(parse(content))
     assert dynamic is not None
     return dynamic
+
+
+def wanted_of(content: Content, *wanted: bytes) -> tuple[Symbols, bool]:
+    """Give the symbols of an object of which others look up only some, and whether these were found by their hashes."""
+    outline = read_outline(parse(content), {})
+    assert outline is not None
+    return outline.complete(Wanted({key: key for key in wanted})).symbols, outline.table.hashes is not None
 
 
 def versions_by_pyelftools(elf: Any) -> tuple[dict[int, str], list[Any]]:
@@ -104,16 +113,64 @@ def test_both_classes(bits: int, compiled: Compile) -> None:
     assert dynamic.symbols.unversioned == {b"extends"}
 
 
-def test_big_endian() -> None:
+@pytest.mark.parametrize("path", [LIBC, Path(sys.executable).resolve(), Path("/bin/ls")], ids=lambda path: path.name)
+def test_what_is_wanted_is_found_by_its_hash(path: Path, opened: Open) -> None:
+    """Whatever is wanted of a large object's symbols, it is what all of them hold of these names."""
+    every = dynamic_of(opened(path)).symbols
+    keys = sorted(every.versioned | every.unversioned | every.default)
+
+    assert_wanted(opened(path), every, *keys[::3], b"not_there", by_hash=True)
+    assert_wanted(opened(path), every, b"not_there\0V_1", by_hash=True)
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize("style", ["sysv", "gnu", "both"])
+def test_what_is_wanted_is_found_with_and_without_hashes(style: str, bits: int, compiled: Compile) -> None:
+    """With the older hash table alone all names are read, and what is found is the same."""
+    flags = [f"-m{bits}", "-nostdlib", f"-Wl,--hash-style={style}"]
+    content = Content.of(compiled("linkage_extension", *flags).read_bytes())
+    every = dynamic_of(content).symbols
+
+    assert every.unversioned == {b"extends"}
+    for wanted in ([b"extends", b"callback"], [b"extends\0V_1"], [b"callback"], []):
+        assert_wanted(content, every, *wanted, by_hash=style != "sysv")
+
+
+def test_a_name_without_an_end_is_found_though_nobody_wants_it(compiled: Compile) -> None:
+    """Whether an object is well formed does not depend on what others look up."""
+    data = bytearray(compiled("answer", "-Wl,--hash-style=gnu").read_bytes())
+    section = parse(Content.of(bytes(data))).section_named(".dynsym")
+    assert section is not None
+    data[section.offset + section.size - 24 : section.offset + section.size - 20] = struct.pack("<I", 1 << 30)
+
+    with pytest.raises(ElfError, match="has no end in the dynamic string table"):
+        wanted_of(Content.of(bytes(data)), b"nobody")
+
+
+def assert_wanted(content: Content, every: Symbols, *wanted: bytes, by_hash: bool) -> None:
+    """Assert that of an object's symbols all that have a wanted name are found, and no others."""
+    found, is_by_hash = wanted_of(content, *wanted)
+    names = {key.partition(b"\0")[0] for key in wanted}
+    for kind in ("unversioned", "versioned", "default", "visible"):
+        assert getattr(found, kind) == {key for key in getattr(every, kind) if key.partition(b"\0")[0] in names}
+    assert found.undefined == every.undefined
+    assert is_by_hash == by_hash
+
+
+@pytest.mark.parametrize("by_hash", [False, True])
+def test_big_endian(by_hash: bool) -> None:  # noqa: FBT001
     """An object of 32 bits in the other byte order, written by hand, is read like any other."""
     strings = b"\0libm.so\0there\0away\0"
     place = 0x100
     symbols = struct.pack(">IIIBBH", 0, 0, 0, 0, 0, 0)
     symbols += struct.pack(">IIIBBH", 9, 0x100, 4, 0x12, 0, 7) + struct.pack(">IIIBBH", 15, 0, 0, 0x12, 0, 0)
     hashes = struct.pack(">IIIIII", 1, 3, 0, 0, 0, 0)
+    if by_hash:
+        hashes = struct.pack(">8I", 1, 1, 1, 0, 0, 1, gnu_hash(b"there") & ~1, gnu_hash(b"away") | 1)
     at_symbols, at_hash = place + len(strings), place + len(strings) + len(symbols)
     at_dynamic = at_hash + len(hashes)
-    table = struct.pack(">12I", 1, 1, 5, place, 10, len(strings), 6, at_symbols, 4, at_hash, 0, 0)
+    tag = 0x6FFFFEF5 if by_hash else 4
+    table = struct.pack(">12I", 1, 1, 5, place, 10, len(strings), 6, at_symbols, tag, at_hash, 0, 0)
     total = at_dynamic + len(table)
     header = b"\x7fELF\x01\x02\x01" + bytes(9) + struct.pack(">HHIIIIIHHHHHH", 3, 8, 1, 0, 52, 0, 0, 52, 32, 2, 0, 0, 0)
     header += struct.pack(">8I", 1, 0, 0, 0, total, total, 4, 1)
@@ -125,6 +182,8 @@ def test_big_endian() -> None:
     assert dynamic.needed == ("libm.so",)
     assert dynamic.symbols.unversioned == {b"there"}
     assert dynamic.symbols.undefined == {b"away"}
+    assert_wanted(Content.of(data), dynamic.symbols, b"there", b"away", by_hash=by_hash)
+    assert_wanted(Content.of(data), dynamic.symbols, b"elsewhere", by_hash=by_hash)
 
 
 def test_a_program_names_its_interpreter(opened: Open) -> None:
@@ -173,6 +232,9 @@ def test_damage_is_an_elf_error_or_a_result(data: st.DataObject, sample: bytes) 
         value = data.draw(edge | st.integers(0, 2 ** (8 * width) - 1)) % 2 ** (8 * width)
         damaged[at : at + width] = value.to_bytes(width, "little")
     try:
-        read_dynamic(parse(Content.of(bytes(damaged))))
+        outline = read_outline(parse(Content.of(bytes(damaged))), {})
+        if outline is not None:
+            outline.complete(Wanted({key: key for key in (b"answer", b"count\0V_2")}))
+            outline.complete(None)
     except ElfError as error:
         assert str(error)

@@ -351,6 +351,18 @@ def test_what_was_read_is_not_read_again(answer: bytes, twice: Callable[..., byt
     assert broken(before, after) == []
 
 
+def test_what_only_a_new_object_looks_up_is_found(answer: bytes, twice: Callable[..., bytes]) -> None:
+    """A symbol that nobody wanted of a library is bound when the changed root has somebody who does."""
+    rootfs = flattened([file("a/libanswer.so", answer)])
+    before = link(rootfs, {})
+    new = flattened([file(TWICE, twice(f"{RUNPATH}/a"))])
+
+    after = link(type(rootfs)(dict(rootfs.entries()) | dict(new.entries())), {}, before)
+
+    assert after.bindings[TWICE].bound == {"a/libanswer.so": {b"answer"}}
+    assert after.unresolved == ()
+
+
 def test_the_best_of_several_names_counts(answer: bytes, twice: Callable[..., bytes]) -> None:
     """A library in a package cache, hard-linked to where it is installed, is judged by where it resolves."""
     linkage = link(

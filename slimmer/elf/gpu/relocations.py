@@ -21,7 +21,7 @@ from slimmer.elf.addresses import (
     table_words,
     unpacked,
 )
-from slimmer.elf.dynamic import loaded
+from slimmer.elf.mapped import loaded
 from slimmer.elf.object import PT_LOAD
 from slimmer.errors import ElfError
 

@@ -1,0 +1,85 @@
+"""What every object of a root tells the dynamic linker, each content read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimmer.elf.dynamic import Dynamic, Outline, read_outline
+from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
+from slimmer.elf.symbols import Wanted
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from slimmer.content import Content
+
+    Read = Dynamic | ElfError | None
+
+TEXTS = (
+    *(".py", ".pyc", ".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".typed", ".pl", ".pm", ".ph", ".pod", ".js", ".cmake"),
+    *(".c", ".cc", ".cpp", ".cu", ".cuh", ".f", ".f90", ".h", ".hpp", ".inc", ".in", ".tcc", ".html", ".css", ".csv"),
+    *(".rst", ".txt", ".md", ".json", ".mo", ".png", ".npy", ".npz", ".mat", ".sav", ".gz", ".deb", ".whl", ".crt"),
+    *(".md5sums", ".list", ".triggers", ".shlibs", ".symbols", ".conffiles"),
+)
+"""Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What contents were read as."""
+
+    read: Mapping[Content, Read]
+    """An error for what begins as an object and cannot be read, None for what is none."""
+    wanted: Wanted
+    """What was kept of the symbols that they define."""
+
+
+def read_all(contents: Iterable[Content], known: Known | None) -> Known:
+    """Read each of CONTENTS, but those that are KNOWN; of the symbols that they define keep what any of them looks up.
+
+    All are asked first what they look up, for what they define is several times as much and would be held at once.
+    """
+    keys = dict(known.wanted.keys) if known is not None else {}
+    read: dict[Content, Read] = {}
+    outlines: dict[Content, Outline] = {}
+    for content in contents:
+        if content in read or content in outlines:
+            continue
+        if known is not None and content in known.read:
+            read[content] = known.read[content]
+            continue
+        found = _outlined(content, keys)
+        if isinstance(found, Outline):
+            outlines[content] = found
+        else:
+            read[content] = found
+    if known is not None and len(keys) > len(known.wanted.keys):
+        return read_all([*read, *outlines], None)  # what is new looks up what was not kept of the others
+    wanted = known.wanted if known is not None else Wanted(keys)
+    # Copies of one library, in several environments say, have their symbols once.
+    alike = {found: found for found in read.values() if isinstance(found, Dynamic)}
+    for content, outline in outlines.items():
+        try:
+            dynamic = outline.complete(wanted)
+        except ElfError as error:
+            read[content] = _kept(error)
+        else:
+            read[content] = alike.setdefault(dynamic, dynamic)
+    return Known(read, wanted)
+
+
+def _outlined(content: Content, keys: dict[bytes, bytes]) -> Outline | ElfError | None:
+    try:
+        if not is_elf(content):
+            return None
+        elf = parse(content)
+        return read_outline(elf, keys) if elf.header.type in {ET_DYN, ET_EXEC} else None
+    except ElfError as error:
+        return _kept(error)
+
+
+def _kept(error: ElfError) -> ElfError:
+    """Give the error without its traceback, which would hold what was read."""
+    return ElfError(str(error))

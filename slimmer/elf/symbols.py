@@ -1,0 +1,287 @@
+"""The dynamic symbols of an object: those that it defines for others, and those that it leaves to others.
+
+Symbol versions are those of the GNU extension (LSB Core, "Symbol Versioning"). An image holds hundreds of thousands of
+symbols, and of those that are defined nearly all are never asked for. So a symbol is a bytes object in a set and
+nothing more, an object's table is read twice, and what the second reading keeps is what any first one found wanted.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from itertools import compress, islice
+from typing import TYPE_CHECKING
+
+from slimmer.elf.hashes import MAX_SYMBOLS, gnu_hash, hashes_at, symbol_count
+from slimmer.elf.mapped import loaded, place
+from slimmer.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from slimmer.content import Content
+    from slimmer.elf.object import Format, Object
+
+_DT_STRTAB, _DT_SYMTAB, _DT_SYMENT = 5, 6, 11
+_DT_VERSYM, _DT_VERDEF, _DT_VERNEED = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFE
+_SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
+_STB_WEAK, _STT_TLS = 2, 6
+_BINDINGS = frozenset({1, _STB_WEAK, 10})  # STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE
+_NOT_VISIBLE = frozenset({1, 2})
+_TYPES = frozenset({0, 1, 2, 5, _STT_TLS, 10})  # NOTYPE OBJECT FUNC COMMON TLS GNU_IFUNC: glibc's ALLOWED_STT
+_VERSYM_HIDDEN, _VERSYM_VERSION = 0x8000, 0x7FFF
+_VER_FLG_BASE = 1
+
+# No object comes near these; they bound what a hostile one costs.
+MAX_NAME, _MAX_VERSION = 1 << 17, 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """The symbols that others can bind to and those that this object looks up, as names or keys.
+
+    A key is a name, and behind a NUL its version if it has one.
+    """
+
+    unversioned: frozenset[bytes]
+    """Names defined without a version: they answer a reference to any version."""
+    versioned: frozenset[bytes]
+    """Keys of what is defined with a version."""
+    default: frozenset[bytes]
+    """Names that answer a reference without a version although they have one themselves, or are hidden."""
+    visible: frozenset[bytes]
+    """Names defined with a version that is not hidden, all that musl heeds of versions."""
+    undefined: frozenset[bytes]
+    """Keys of what some other object must define."""
+
+    def answered(self, wanted: Wanted, *, musl: bool) -> frozenset[bytes]:
+        """Give the keys that these answer: all of them that are WANTED are among those.
+
+        glibc heeds versions, musl only whether one is hidden.
+        """
+        if musl:
+            names = self.unversioned | self.visible
+            return names.union(*(wanted.versions[name] for name in names & wanted.versions.keys()))
+        names = self.unversioned & wanted.versions.keys()
+        return (self.unversioned | self.default | self.versioned).union(*(wanted.versions[name] for name in names))
+
+
+class Wanted:
+    """What any of several objects looks up: of the symbols that they define only these matter."""
+
+    def __init__(self, keys: Mapping[bytes, bytes]) -> None:
+        self.keys = keys
+        """Each key by itself, so that it is held once."""
+        self.versions: dict[bytes, list[bytes]] = {}
+        """By names, the keys that have a version."""
+        self.names: dict[bytes, bytes] = {}
+        """The names of all keys, each by itself."""
+        for key in keys:
+            name, versioned, _ = key.partition(b"\0")
+            name = self.names.setdefault(name, name)
+            if versioned:
+                self.versions.setdefault(name, []).append(key)
+        hashes = [gnu_hash(name) for name in self.names]
+        self.hashes = frozenset(hashes).union(each ^ 1 for each in hashes)
+        """The hashes of the names as DT_GNU_HASH has them, where the lowest bit means something else: either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where the table of symbols lies, and that of their version indices if there is one."""
+
+    content: Content
+    form: Format
+    count: int
+    at: int
+    indices_at: int | None
+
+    @property
+    def packing(self) -> struct.Struct:
+        """Of st_name, st_info, st_other, st_shndx and st_value, which is the second in the smaller class."""
+        return _packing(self.form)
+
+    def data(self) -> bytes:
+        return self.content.read_at(self.at, self.count * self.packing.size)
+
+    def indices(self) -> Sequence[int]:
+        if self.indices_at is None:
+            return (1,) * self.count
+        return self.numbers("H", self.content.read_at(self.indices_at, 2 * self.count))
+
+    def numbers(self, code: str, data: bytes) -> array[int]:
+        numbers = array(code, data)
+        if self.form.little != (sys.byteorder == "little"):
+            numbers.byteswap()
+        return numbers
+
+    def columns(self) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Give each symbol's st_name, st_info and st_shndx."""
+        data = self.data()
+        words, halves = self.numbers("I", data), self.numbers("H", data)
+        if self.form.bits == 64:
+            return words[0::6], data[4::24], halves[3::12]
+        return words[0::4], data[12::16], halves[7::8]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What an object leaves to others, and where all that says what it defines lies in its file."""
+
+    undefined: frozenset[bytes]
+    """As in Symbols."""
+    rows: _Rows
+    versions: Mapping[int, bytes]
+    strings_at: int
+    strings_size: int
+    hashes: tuple[int, int] | None
+    """Where the hashes of symbols lie, and which symbol's is the first; None where all names have to be read."""
+
+    @classmethod
+    def of(cls, elf: Object, tags: Mapping[int, int], strings: bytes, keys: dict[bytes, bytes]) -> Table:
+        """Give the table of ELF, whose dynamic table has TAGS and STRINGS.
+
+        KEYS are those of other objects, each by itself; this one's come to them, and none is held twice.
+        """
+        versions = _versions(elf, tags, strings)
+        size = _packing(elf.form).size
+        if tags.get(_DT_SYMENT, size) != size:
+            raise ElfError(f"dynamic symbols of {tags[_DT_SYMENT]} bytes")
+        count = symbol_count(elf, tags, size) if _DT_SYMTAB in tags else 0
+        if count > MAX_SYMBOLS:
+            raise ElfError(f"{count} dynamic symbols")
+        at = place(elf, tags[_DT_SYMTAB], count * size) if count else 0
+        indices_at = place(elf, tags[_DT_VERSYM], 2 * count) if _DT_VERSYM in tags and count else None
+        rows = _Rows(elf.content, elf.form, count, at, indices_at)
+        starts, infos, sections = rows.columns()
+        left = [
+            (start, info, index)
+            for section, start, info, index in zip(sections, starts, infos, rows.indices(), strict=True)
+            if section == _SHN_UNDEF and start and info >> 4 in _BINDINGS
+        ]
+        undefined = set()
+        for name, (_, info, index) in zip(_names(strings, [start for start, _, _ in left]), left, strict=True):
+            if info >> 4 != _STB_WEAK:  # what an object can do without
+                key = _key(name, versions.get(index & _VERSYM_VERSION))
+                undefined.add(keys.setdefault(key, key))
+        strings_at = place(elf, tags[_DT_STRTAB], len(strings)) if strings else 0
+        # A name without an end is to be found, whether or not it is wanted.
+        hashes = hashes_at(elf, tags, count) if max(starts, default=0) <= strings.rfind(b"\0") else None
+        return cls(frozenset(undefined), rows, versions, strings_at, len(strings), hashes)
+
+    def symbols(self, wanted: Wanted | None) -> Symbols:
+        """Give the object's symbols, of those that it defines only what is WANTED, all for None.
+
+        They are sorted by what they answer, which is what `check_match` in glibc's dl-lookup.c says.
+        """
+        unversioned, versioned, default, visible = [set[bytes]() for _ in range(4)]
+        single: Counter[bytes] = Counter()
+        for name, index in self._defined(wanted):
+            version = self.versions.get(index & _VERSYM_VERSION)
+            if not version:
+                (default if index & _VERSYM_HIDDEN else unversioned).add(name)
+                continue
+            key = _key(name, version)
+            versioned.add(key if wanted is None else wanted.keys.get(key, key))
+            if not index & _VERSYM_HIDDEN:
+                visible.add(name)
+            if index & _VERSYM_VERSION == 2:  # the oldest version is what an unversioned reference was linked against
+                default.add(name)
+            elif not index & _VERSYM_HIDDEN:
+                single[name] += 1
+        default.update(name for name, times in single.items() if times == 1)
+        return Symbols(*map(frozenset, (unversioned, versioned, default, visible, self.undefined)))
+
+    def _defined(self, wanted: Wanted | None) -> Iterator[tuple[bytes, int]]:
+        """Give the name and the version index of each symbol that others can bind to."""
+        rows = self.rows
+        positions = range(rows.count) if wanted is None or self.hashes is None else self._hashed(wanted, *self.hashes)
+        if not positions:
+            return
+        data, packing, wide = rows.data(), rows.packing, rows.form.bits == 64
+        defined: list[int] = []
+        starts: list[int] = []
+        for position in positions:
+            if wide:
+                start, info, other, section, value = packing.unpack_from(data, position * packing.size)
+            else:
+                start, value, info, other, section = packing.unpack_from(data, position * packing.size)
+            binding, kind = info >> 4, info & 0xF
+            if section == _SHN_UNDEF or not start or binding not in _BINDINGS:
+                continue
+            # STV_INTERNAL and STV_HIDDEN bind to nobody outside; an address of 0 is none.
+            has_place = value or section == _SHN_ABS or kind == _STT_TLS
+            if has_place and other & 3 not in _NOT_VISIBLE and kind in _TYPES:
+                defined.append(position)
+                starts.append(start)
+        indices = rows.indices()
+        strings = rows.content.read_at(self.strings_at, self.strings_size)
+        for name, position in zip(_names(strings, starts), defined, strict=True):
+            if wanted is None:
+                yield name, indices[position]
+            elif name in wanted.names:
+                yield wanted.names[name], indices[position]
+
+    def _hashed(self, wanted: Wanted, at: int, first: int) -> Sequence[int]:
+        """Give each symbol with the hash of a wanted name: by that a loader finds it, and no other."""
+        words = self.rows.numbers("I", self.rows.content.read_at(at, 4 * (self.rows.count - first)))
+        return list(compress(range(first, self.rows.count), map(wanted.hashes.__contains__, words)))
+
+
+def _names(strings: bytes, starts: Iterable[int]) -> Iterator[bytes]:
+    """Give the names at STARTS of a table of strings. They may share their tails, but not without end."""
+    budget = 2 * len(strings) + (1 << 20)
+    for start in starts:
+        end = strings.find(b"\0", start, start + MAX_NAME)
+        budget -= end - start
+        if end < 0 or budget < 0:
+            raise ElfError(f"the symbol name at {start} has no end in the dynamic string table")
+        yield strings[start:end]
+
+
+def name_at(strings: bytes, offset: int, longest: int = 4096) -> bytes:
+    """Give the name at OFFSET of a table of strings; raise ElfError where none ends there within LONGEST bytes."""
+    end = strings.find(b"\0", offset, offset + longest)
+    if end < 0:
+        raise ElfError(f"the name at {offset} has no end in the dynamic string table")
+    return strings[offset:end]
+
+
+def _key(name: bytes, version: bytes | None) -> bytes:
+    return b"%b\0%b" % (name, version) if version else name
+
+
+@cache
+def _packing(form: Format) -> struct.Struct:
+    """Give how the class and byte order writes a symbol: st_name first, the rest in one of two orders."""
+    return struct.Struct(form.order + ("IBBHQ8x" if form.bits == 64 else "II4xBBH"))
+
+
+def _versions(elf: Object, tags: Mapping[int, int], strings: bytes) -> dict[int, bytes]:
+    """Give the name of each version index; the base definition is the object's own name and no version."""
+    found: dict[int, bytes] = {}
+    order = elf.form.order
+    steps = iter(range(2 * _VERSYM_VERSION))  # more cannot be numbered
+    for at, (_, count, _, where, _) in _records(elf, tags.get(_DT_VERNEED, 0), order + "HHIII", steps):
+        for _, (_, _, index, name, _) in islice(_records(elf, at + where, order + "IHHII", steps), count):
+            found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
+    for at, (_, flags, index, _, _, where, _) in _records(elf, tags.get(_DT_VERDEF, 0), order + "HHHHIII", steps):
+        if not flags & _VER_FLG_BASE:
+            name = struct.unpack(order + "I", loaded(elf, at + where, 4))[0]
+            found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
+    return found
+
+
+def _records(elf: Object, at: int, form: str, steps: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Give each record of a chain with its address; the last field of all three kinds leads to the next, 0 to none."""
+    packing = struct.Struct(form)
+    while at:
+        if next(steps, None) is None:
+            raise ElfError("a chain of symbol versions without an end")
+        fields = packing.unpack(loaded(elf, at, packing.size))
+        yield at, fields
+        at = at + fields[-1] if fields[-1] else 0
