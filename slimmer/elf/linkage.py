@@ -98,7 +98,7 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
     contents = {
         path: inode.content
         for path, inode in rootfs.entries()
-        if inode.kind is Kind.FILE and inode.content is not None and not path.endswith(TEXTS)
+        if not path.endswith(TEXTS) and inode.kind is Kind.FILE and inode.content is not None
     }
     found = read_all(contents.values(), known.known if known is not None else None)
     objects: dict[str, Dynamic] = {}
@@ -153,6 +153,8 @@ class _Linker:
             wanted.setdefault(self._processes[path], set()).update(closure.missing)
         providers = {process: self._providers(process, symbols) for process, symbols in wanted.items()}
         for path, closure in closures.items():
+            if not closure.missing:
+                continue
             anybody = providers[self._processes[path]]
             provided: dict[str, set[bytes]] = {}
             left = {symbol for symbol in closure.missing if symbol not in anybody}

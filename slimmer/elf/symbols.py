@@ -17,7 +17,7 @@ from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 from slimmer.elf.hashes import MAX_SYMBOLS, gnu_hash, hashes_at, symbol_count
-from slimmer.elf.mapped import loaded, place
+from slimmer.elf.mapped import Window, place
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -158,10 +158,11 @@ class Table:
         indices_at = place(elf, tags[_DT_VERSYM], 2 * count) if _DT_VERSYM in tags and count else None
         rows = _Rows(elf.content, elf.form, count, at, indices_at)
         starts, infos, sections = rows.columns()
+        indices = rows.indices()
         left = [
-            (start, info, index)
-            for section, start, info, index in zip(sections, starts, infos, rows.indices(), strict=True)
-            if section == _SHN_UNDEF and start and info >> 4 in _BINDINGS
+            (starts[at], infos[at], indices[at])
+            for at in [at for at, section in enumerate(sections) if section == _SHN_UNDEF]
+            if starts[at] and infos[at] >> 4 in _BINDINGS
         ]
         undefined = set()
         for name, (_, info, index) in zip(_names(strings, [start for start, _, _ in left]), left, strict=True):
@@ -264,24 +265,24 @@ def _packing(form: Format) -> struct.Struct:
 def _versions(elf: Object, tags: Mapping[int, int], strings: bytes) -> dict[int, bytes]:
     """Give the name of each version index; the base definition is the object's own name and no version."""
     found: dict[int, bytes] = {}
-    order = elf.form.order
+    order, window = elf.form.order, Window(elf)
     steps = iter(range(2 * _VERSYM_VERSION))  # more cannot be numbered
-    for at, (_, count, _, where, _) in _records(elf, tags.get(_DT_VERNEED, 0), order + "HHIII", steps):
-        for _, (_, _, index, name, _) in islice(_records(elf, at + where, order + "IHHII", steps), count):
+    for at, (_, count, _, where, _) in _records(window, tags.get(_DT_VERNEED, 0), order + "HHIII", steps):
+        for _, (_, _, index, name, _) in islice(_records(window, at + where, order + "IHHII", steps), count):
             found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
-    for at, (_, flags, index, _, _, where, _) in _records(elf, tags.get(_DT_VERDEF, 0), order + "HHHHIII", steps):
+    for at, (_, flags, index, _, _, where, _) in _records(window, tags.get(_DT_VERDEF, 0), order + "HHHHIII", steps):
         if not flags & _VER_FLG_BASE:
-            name = struct.unpack(order + "I", loaded(elf, at + where, 4))[0]
+            name = struct.unpack(order + "I", window.loaded(at + where, 4))[0]
             found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
     return found
 
 
-def _records(elf: Object, at: int, form: str, steps: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _records(window: Window, at: int, form: str, steps: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Give each record of a chain with its address; the last field of all three kinds leads to the next, 0 to none."""
     packing = struct.Struct(form)
     while at:
         if next(steps, None) is None:
             raise ElfError("a chain of symbol versions without an end")
-        fields = packing.unpack(loaded(elf, at, packing.size))
+        fields = packing.unpack(window.loaded(at, packing.size))
         yield at, fields
         at = at + fields[-1] if fields[-1] else 0
