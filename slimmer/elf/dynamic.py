@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf.mapped import loaded
 from slimmer.elf.object import PT_DYNAMIC
-from slimmer.elf.symbols import MAX_NAME, Symbols, Table, name_at
+from slimmer.elf.symbols import MAX_NAME, Symbols, Table
+from slimmer.elf.versions import name_at
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -75,15 +76,18 @@ def read_dynamic(elf: Object) -> Dynamic | None:
     return outline.complete(None) if outline is not None else None
 
 
-def read_outline(elf: Object, keys: dict[bytes, bytes]) -> Outline | None:
-    """Give the same without the symbols that ELF defines; the keys of those that it looks up come to KEYS."""
+def read_outline(elf: Object, keys: dict[bytes, bytes], like: Table | None = None) -> Outline | None:
+    """Give the same without the symbols that ELF defines; the keys of those that it looks up come to KEYS.
+
+    Its table is LIKE itself where all that symbols are read from has the same bytes.
+    """
     try:
-        return _read(elf, keys)
+        return _read(elf, keys, like)
     except (EOFError, struct.error) as error:
         raise ElfError(f"the dynamic table leads outside the file: {error}") from error
 
 
-def _read(elf: Object, keys: dict[bytes, bytes]) -> Outline | None:
+def _read(elf: Object, keys: dict[bytes, bytes], like: Table | None) -> Outline | None:
     segment = next((segment for segment in elf.segments if segment.type == PT_DYNAMIC), None)
     if segment is None or segment.filesz == 0:  # a file of debug information keeps the header and not the bytes
         return None
@@ -100,7 +104,7 @@ def _read(elf: Object, keys: dict[bytes, bytes]) -> Outline | None:
     rpath, runpath = name(_DT_RPATH), name(_DT_RUNPATH)
     if f"{rpath}{runpath}".count(":") > _MAX_PATHS:
         raise ElfError("search paths of more than a thousand directories")
-    table = Table.of(elf, tags, strings, keys)
+    table = Table.of(elf, tags, strings, keys, like)
     nothing = frozenset[bytes]()
     dynamic = Dynamic(
         form=elf.form,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.elf.dynamic import Dynamic, Outline, read_outline
@@ -11,9 +11,10 @@ from slimmer.elf.symbols import Wanted
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from slimmer.content import Content
+    from slimmer.elf.symbols import Table
 
     Read = Dynamic | ElfError | None
 
@@ -34,29 +35,39 @@ class Known:
     """An error for what begins as an object and cannot be read, None for what is none."""
     wanted: Wanted
     """What was kept of the symbols that they define."""
+    contents: Mapping[str, Content]
+    """By the paths that they were asked for by."""
+    tables: Mapping[Content, Table]
 
 
-def read_all(contents: Iterable[Content], known: Known | None) -> Known:
+def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
     """Read each of CONTENTS, but those that are KNOWN; of the symbols that they define keep what any of them looks up.
 
     All are asked first what they look up, for what they define is several times as much and would be held at once.
+    Where a path has another content than it had, symbols are taken from what is known if what they are read from is
+    the same, byte for byte.
     """
     keys = dict(known.wanted.keys) if known is not None else {}
     read: dict[Content, Read] = {}
     outlines: dict[Content, Outline] = {}
-    for content in contents:
+    for path, content in contents.items():
         if content in read or content in outlines:
             continue
         if known is not None and content in known.read:
             read[content] = known.read[content]
             continue
-        found = _outlined(content, keys)
-        if isinstance(found, Outline):
-            outlines[content] = found
-        else:
+        was = known.contents.get(path) if known is not None else None
+        before = known.read[was] if known is not None and was is not None else None
+        like = known.tables.get(was) if known is not None and was is not None else None
+        found = _outlined(content, keys, like)
+        if not isinstance(found, Outline):
             read[content] = found
+        elif found.table is like and isinstance(before, Dynamic):
+            read[content] = replace(found.dynamic, symbols=before.symbols)
+        else:
+            outlines[content] = found
     if known is not None and len(keys) > len(known.wanted.keys):
-        return read_all([*read, *outlines], None)  # what is new looks up what was not kept of the others
+        return read_all(contents, None)  # what is new looks up what was not kept of the others
     wanted = known.wanted if known is not None else Wanted(keys)
     # Copies of one library, in several environments say, have their symbols once.
     alike = {found: found for found in read.values() if isinstance(found, Dynamic)}
@@ -67,15 +78,16 @@ def read_all(contents: Iterable[Content], known: Known | None) -> Known:
             read[content] = _kept(error)
         else:
             read[content] = alike.setdefault(dynamic, dynamic)
-    return Known(read, wanted)
+    tables = {content: outline.table for content, outline in outlines.items()}
+    return Known(read, wanted, contents, tables)
 
 
-def _outlined(content: Content, keys: dict[bytes, bytes]) -> Outline | ElfError | None:
+def _outlined(content: Content, keys: dict[bytes, bytes], like: Table | None) -> Outline | ElfError | None:
     try:
         if not is_elf(content):
             return None
         elf = parse(content)
-        return read_outline(elf, keys) if elf.header.type in {ET_DYN, ET_EXEC} else None
+        return read_outline(elf, keys, like) if elf.header.type in {ET_DYN, ET_EXEC} else None
     except ElfError as error:
         return _kept(error)
 

@@ -39,7 +39,7 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What one object, under one of its names, binds to. Symbols are keys (see dynamic.key), providers are paths."""
+    """What one object, under one of its names, binds to. Symbols are keys (symbols.Symbols), providers are paths."""
 
     needed: Mapping[str, str | None]
     bound: Mapping[str, frozenset[bytes]]
@@ -100,7 +100,7 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
         for path, inode in rootfs.entries()
         if not path.endswith(TEXTS) and inode.kind is Kind.FILE and inode.content is not None
     }
-    found = read_all(contents.values(), known.known if known is not None else None)
+    found = read_all(contents, known.known if known is not None else None)
     objects: dict[str, Dynamic] = {}
     skipped: list[tuple[str, str]] = []
     for path, content in contents.items():
@@ -242,8 +242,8 @@ class _Linker:
 
     def _answers(self, path: str, *, musl: bool) -> frozenset[bytes]:
         """Give the keys that the object answers, of those that anybody looks up, and perhaps others."""
-        dynamic = self._objects[path]
-        known = id(dynamic), musl
+        symbols = self._objects[path].symbols
+        known = id(symbols), musl
         if known not in self._answered:
-            self._answered[known] = dynamic.symbols.answered(self._wanted, musl=musl)
+            self._answered[known] = symbols.answered(self._wanted, musl=musl)
         return self._answered[known]

@@ -13,11 +13,12 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from itertools import compress, islice
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from slimmer.elf.hashes import MAX_SYMBOLS, gnu_hash, hashes_at, symbol_count
-from slimmer.elf.mapped import Window, place
+from slimmer.elf.mapped import place
+from slimmer.elf.versions import VERSION, versions_of
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -26,18 +27,16 @@ if TYPE_CHECKING:
     from slimmer.content import Content
     from slimmer.elf.object import Format, Object
 
-_DT_STRTAB, _DT_SYMTAB, _DT_SYMENT = 5, 6, 11
-_DT_VERSYM, _DT_VERDEF, _DT_VERNEED = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFE
+_DT_STRTAB, _DT_SYMTAB, _DT_SYMENT, _DT_VERSYM = 5, 6, 11, 0x6FFFFFF0
 _SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
 _STB_WEAK, _STT_TLS = 2, 6
 _BINDINGS = frozenset({1, _STB_WEAK, 10})  # STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE
 _NOT_VISIBLE = frozenset({1, 2})
 _TYPES = frozenset({0, 1, 2, 5, _STT_TLS, 10})  # NOTYPE OBJECT FUNC COMMON TLS GNU_IFUNC: glibc's ALLOWED_STT
-_VERSYM_HIDDEN, _VERSYM_VERSION = 0x8000, 0x7FFF
-_VER_FLG_BASE = 1
+_VERSYM_HIDDEN = 0x8000
 
-# No object comes near these; they bound what a hostile one costs.
-MAX_NAME, _MAX_VERSION = 1 << 17, 1 << 10
+MAX_NAME = 1 << 17
+"""No object comes near; it bounds what a hostile one costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +141,14 @@ class Table:
     """Where the hashes of symbols lie, and which symbol's is the first; None where all names have to be read."""
 
     @classmethod
-    def of(cls, elf: Object, tags: Mapping[int, int], strings: bytes, keys: dict[bytes, bytes]) -> Table:
-        """Give the table of ELF, whose dynamic table has TAGS and STRINGS.
+    def of(
+        cls, elf: Object, tags: Mapping[int, int], strings: bytes, keys: dict[bytes, bytes], like: Table | None = None
+    ) -> Table:
+        """Give the table of ELF, whose dynamic table has TAGS and STRINGS; LIKE itself where that has the same bytes.
 
         KEYS are those of other objects, each by itself; this one's come to them, and none is held twice.
         """
-        versions = _versions(elf, tags, strings)
+        versions = versions_of(elf, tags, strings)
         size = _packing(elf.form).size
         if tags.get(_DT_SYMENT, size) != size:
             raise ElfError(f"dynamic symbols of {tags[_DT_SYMENT]} bytes")
@@ -157,6 +158,10 @@ class Table:
         at = place(elf, tags[_DT_SYMTAB], count * size) if count else 0
         indices_at = place(elf, tags[_DT_VERSYM], 2 * count) if _DT_VERSYM in tags and count else None
         rows = _Rows(elf.content, elf.form, count, at, indices_at)
+        strings_at = place(elf, tags[_DT_STRTAB], len(strings)) if strings else 0
+        hashes = hashes_at(elf, tags, count)
+        if like is not None and like.has_bytes_of(cls(frozenset(), rows, versions, strings_at, len(strings), hashes)):
+            return like
         starts, infos, sections = rows.columns()
         indices = rows.indices()
         left = [
@@ -167,12 +172,30 @@ class Table:
         undefined = set()
         for name, (_, info, index) in zip(_names(strings, [start for start, _, _ in left]), left, strict=True):
             if info >> 4 != _STB_WEAK:  # what an object can do without
-                key = _key(name, versions.get(index & _VERSYM_VERSION))
+                key = _key(name, versions.get(index & VERSION))
                 undefined.add(keys.setdefault(key, key))
-        strings_at = place(elf, tags[_DT_STRTAB], len(strings)) if strings else 0
-        # A name without an end is to be found, whether or not it is wanted.
-        hashes = hashes_at(elf, tags, count) if max(starts, default=0) <= strings.rfind(b"\0") else None
+        if max(starts, default=0) > strings.rfind(b"\0"):
+            hashes = None  # a name without an end is to be found, whether or not it is wanted
         return cls(frozenset(undefined), rows, versions, strings_at, len(strings), hashes)
+
+    def has_bytes_of(self, other: Table) -> bool:
+        """Say whether all that symbols are read from is the same; what lies in the same place is not read for this."""
+        mine, its = self.rows, other.rows
+        return (mine.form, mine.count, self.versions) == (its.form, its.count, other.versions) and not any(
+            one.differs(another) for one, another in zip(self._parts(), other._parts(), strict=True)
+        )
+
+    def _parts(self) -> list[Content]:
+        """Give the tables of symbols, version indices, names and hashes, empty for one that is not there."""
+        rows = self.rows
+        at, first = self.hashes or (0, rows.count)
+        places = [
+            (rows.at, rows.count * rows.packing.size),
+            (rows.indices_at or 0, 0 if rows.indices_at is None else 2 * rows.count),
+            (self.strings_at, self.strings_size),
+            (at, 4 * (rows.count - first)),
+        ]
+        return [rows.content.slice(start, start + size) for start, size in places]
 
     def symbols(self, wanted: Wanted | None) -> Symbols:
         """Give the object's symbols, of those that it defines only what is WANTED, all for None.
@@ -182,7 +205,7 @@ class Table:
         unversioned, versioned, default, visible = [set[bytes]() for _ in range(4)]
         single: Counter[bytes] = Counter()
         for name, index in self._defined(wanted):
-            version = self.versions.get(index & _VERSYM_VERSION)
+            version = self.versions.get(index & VERSION)
             if not version:
                 (default if index & _VERSYM_HIDDEN else unversioned).add(name)
                 continue
@@ -190,7 +213,7 @@ class Table:
             versioned.add(key if wanted is None else wanted.keys.get(key, key))
             if not index & _VERSYM_HIDDEN:
                 visible.add(name)
-            if index & _VERSYM_VERSION == 2:  # the oldest version is what an unversioned reference was linked against
+            if index & VERSION == 2:  # the oldest version is what an unversioned reference was linked against
                 default.add(name)
             elif not index & _VERSYM_HIDDEN:
                 single[name] += 1
@@ -244,14 +267,6 @@ def _names(strings: bytes, starts: Iterable[int]) -> Iterator[bytes]:
         yield strings[start:end]
 
 
-def name_at(strings: bytes, offset: int, longest: int = 4096) -> bytes:
-    """Give the name at OFFSET of a table of strings; raise ElfError where none ends there within LONGEST bytes."""
-    end = strings.find(b"\0", offset, offset + longest)
-    if end < 0:
-        raise ElfError(f"the name at {offset} has no end in the dynamic string table")
-    return strings[offset:end]
-
-
 def _key(name: bytes, version: bytes | None) -> bytes:
     return b"%b\0%b" % (name, version) if version else name
 
@@ -260,29 +275,3 @@ def _key(name: bytes, version: bytes | None) -> bytes:
 def _packing(form: Format) -> struct.Struct:
     """Give how the class and byte order writes a symbol: st_name first, the rest in one of two orders."""
     return struct.Struct(form.order + ("IBBHQ8x" if form.bits == 64 else "II4xBBH"))
-
-
-def _versions(elf: Object, tags: Mapping[int, int], strings: bytes) -> dict[int, bytes]:
-    """Give the name of each version index; the base definition is the object's own name and no version."""
-    found: dict[int, bytes] = {}
-    order, window = elf.form.order, Window(elf)
-    steps = iter(range(2 * _VERSYM_VERSION))  # more cannot be numbered
-    for at, (_, count, _, where, _) in _records(window, tags.get(_DT_VERNEED, 0), order + "HHIII", steps):
-        for _, (_, _, index, name, _) in islice(_records(window, at + where, order + "IHHII", steps), count):
-            found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
-    for at, (_, flags, index, _, _, where, _) in _records(window, tags.get(_DT_VERDEF, 0), order + "HHHHIII", steps):
-        if not flags & _VER_FLG_BASE:
-            name = struct.unpack(order + "I", window.loaded(at + where, 4))[0]
-            found[index & _VERSYM_VERSION] = name_at(strings, name, _MAX_VERSION)
-    return found
-
-
-def _records(window: Window, at: int, form: str, steps: Iterator[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Give each record of a chain with its address; the last field of all three kinds leads to the next, 0 to none."""
-    packing = struct.Struct(form)
-    while at:
-        if next(steps, None) is None:
-            raise ElfError("a chain of symbol versions without an end")
-        fields = packing.unpack(window.loaded(at, packing.size))
-        yield at, fields
-        at = at + fields[-1] if fields[-1] else 0

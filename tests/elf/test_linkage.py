@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.content import Content
+from slimmer.elf.dynamic import Dynamic
 from slimmer.elf.linkage import Linkage, Unresolved, link
 from slimmer.elf.losses import broken
+from slimmer.elf.object import parse
 
 from handmade import directory, file, flattened, hard_link, symlink
 
@@ -349,6 +351,56 @@ def test_what_was_read_is_not_read_again(answer: bytes, twice: Callable[..., byt
 
     assert after.objects == before.objects + 1
     assert broken(before, after) == []
+
+
+def test_an_object_with_the_same_symbols_is_known(answer: bytes, twice: Callable[..., bytes]) -> None:
+    """Of a slimmed object the symbols are those that were read before, since all that they are read from is the same."""
+    user = file(TWICE, twice(f"{RUNPATH}/a"))
+    before = link(flattened([user, file("a/libanswer.so", answer)]), {})
+    slimmed = flattened([user, file("a/libanswer.so", answer + b"appended")])
+
+    after = link(slimmed, {}, before)
+
+    old, new = (read_of(linkage, "a/libanswer.so") for linkage in (before, after))
+    assert new.symbols is old.symbols
+    assert broken(before, after) == []
+
+
+@pytest.mark.parametrize("table", [".dynstr", ".dynsym", ".gnu.hash"])
+def test_an_object_with_other_symbols_is_read_again(table: str, compiled: Compile, twice: Callable[..., bytes]) -> None:
+    """Whichever table makes a symbol another one, what was read before is not taken for it."""
+    answer = compiled("answer", *ALONE, "-Wl,--hash-style=gnu", name="gnu.so").read_bytes()
+    section = parse(Content.of(answer)).section_named(table)
+    assert section is not None
+    start, stop = section.offset, section.offset + section.size
+    damaged = bytearray(answer)
+    if table == ".dynstr":
+        at = answer.index(b"\0answer\0", start, stop)
+        damaged[at + 1 : at + 7] = b"ANSWER"
+    elif table == ".dynsym":
+        for at in range(start, stop, 24):
+            damaged[at + 6 : at + 8] = b"\0\0"  # undefined
+    else:
+        symbols = parse(Content.of(answer)).section_named(".dynsym")
+        assert symbols is not None
+        _, first = struct.unpack_from("<II", answer, start)
+        for at in range(stop - 4 * (symbols.size // 24 - first), stop, 4):
+            damaged[at : at + 4] = bytes([damaged[at] & 1, 0, 0, 0])  # of no name that is wanted
+    user = file(TWICE, twice(f"{RUNPATH}/a"))
+    before = link(flattened([user, file("a/libanswer.so", answer)]), {})
+
+    after = link(flattened([user, file("a/libanswer.so", bytes(damaged))]), {}, before)
+
+    assert [sentence for _, sentence in broken(before, after)] == [
+        "symbol answer, which a/libanswer.so provided, is now provided by none of the libraries that it needs"
+    ]
+
+
+def read_of(linkage: Linkage, path: str) -> Dynamic:
+    """Give what an object of a linked root was read as."""
+    found = linkage.known.read[linkage.known.contents[path]]
+    assert isinstance(found, Dynamic)
+    return found
 
 
 def test_what_only_a_new_object_looks_up_is_found(answer: bytes, twice: Callable[..., bytes]) -> None:
