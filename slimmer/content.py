@@ -180,6 +180,8 @@ class Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
+        if isinstance(self._pieces, Piece):
+            return Content((Piece(self._pieces.blob, self._pieces.offset + start, stop - start),))
         return Content(self._parts(start, stop))
 
     def overlaid(self, offset: int, data: bytes) -> Content:

@@ -195,7 +195,7 @@ class Draft:
         FILES is what a replacement counts for: nothing where it only follows from another.
         """
         removals: list[Remove] = []
-        replacements: dict[int, Inode] = {}
+        replacements: dict[Inode, Inode] = {}
         for decision in decisions:
             reason = decision.reason if isinstance(decision, Keep) else self._vetoed(decision)
             if reason is not None:
@@ -204,18 +204,18 @@ class Draft:
                 removals.append(decision)
             elif isinstance(decision, Replace):
                 inode = self._there(rule, decision.path)
-                replacements[id(inode)] = replace(inode, content=decision.content)
+                replacements[inode] = replace(inode, content=decision.content)
                 self.replaced |= dict.fromkeys(self.rootfs.names(inode), decision.content)
                 before, after = inode.size, decision.content.size
                 self._changes.append(Change(decision.path, rule, "replace", before, after, files, decision.how))
             elif isinstance(decision, Link):
                 inode = self._there(rule, decision.path)
-                replacements[id(inode)] = self._there(rule, decision.to)
+                replacements[inode] = self._there(rule, decision.to)
                 self._changes.append(Change(decision.path, rule, "link", inode.size, 0, files, decision.how))
         if removals:
             self._remove(rule, removals)
         if replacements:
-            self.rootfs = self.rootfs.replaced(lambda inode: replacements.get(id(inode), inode))
+            self.rootfs = self.rootfs.replaced(replacements)
 
     def _there(self, rule: str, path: str) -> Inode:
         inode = self.rootfs.get(path)

@@ -14,7 +14,7 @@ from slimmer.errors import SourceError
 from slimmer.layer import Inode, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from slimmer.layer import Entry
 
@@ -171,13 +171,9 @@ class Rootfs:
                     left._names[key] = kept if len(kept) > 1 else kept[0]
         return left
 
-    def replaced(self, replace: Callable[[Inode], Inode]) -> Rootfs:
-        """Give this root with each inode replaced; the names of one inode stay names of one inode."""
-        new: dict[int, Inode] = {}
-        for inode in self._inodes.values():
-            if id(inode) not in new:
-                new[id(inode)] = replace(inode)
-        result = Rootfs({path: new[id(inode)] for path, inode in self._inodes.items()})
+    def replaced(self, new: Mapping[Inode, Inode]) -> Rootfs:
+        """Give this root with NEW in place of some inodes; the names of one inode stay names of one inode."""
+        result = Rootfs({path: new.get(inode, inode) for path, inode in self._inodes.items()})
         result._below = self._below
         return result
 

@@ -105,7 +105,9 @@ def test_an_inherited_size_record_does_not_swallow_the_next_entry() -> None:
 
     rootfs = flatten([("l", read_layer(Content.of(stream.getvalue()), "l"))])
 
-    slimmed = rootfs.replaced(lambda inode: replace(inode, content=Content.of(b"y" * 10)) if inode.size else inode)
+    slimmed = rootfs.replaced(
+        {inode: replace(inode, content=Content.of(b"y" * 10)) for _, inode in rootfs.entries() if inode.size}
+    )
     with tarfile.open(fileobj=io.BytesIO(b"".join(layer_chunks(slimmed.entries())))) as reader:
         assert [(member.name, member.size) for member in reader] == [("lib.so", 10), ("next", 0)]
 
