@@ -185,7 +185,9 @@ def _waited(process: subprocess.Popen[bytes], time_limit: float) -> int | None:
     with suppress(OSError):  # a kernel before 5.3, or a sandbox, has no pidfd_open(2)
         descriptor = os.pidfd_open(process.pid)
         try:
-            select.select([descriptor], [], [], time_limit)
+            ended = select.poll()  # unlike select(2) it takes any descriptor
+            ended.register(descriptor, select.POLLIN)
+            ended.poll(time_limit * 1000)
         finally:
             os.close(descriptor)
         return process.poll()

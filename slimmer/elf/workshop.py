@@ -34,7 +34,9 @@ _PROGRAM = (
     "from slimmer.elf import worker; worker.main(*map(int, sys.argv[2:]))"
 )
 _AHEAD = 32
-"""Tasks that the other process has before it, so that it need not wait for this one's turn between two."""
+"""How many shared objects the other process has before it, so that it need not wait for this one's turn between two."""
+_ARCHIVE = 16
+"""How many of them an archive is worth: it takes longer, and this process could do it meanwhile."""
 _TIME_TO_END = 5.0
 _ENDED = SlimmerError(
     "the process that slims libraries beside slimmer's own was ended by something else, for want of memory perhaps; "
@@ -67,12 +69,16 @@ class Workshop:
             yield workshop
 
     def begin(self, tasks: Iterable[Task]) -> None:
-        """Begin with tasks, those first that take longest; without a second process they wait for being asked for."""
+        """Begin with tasks; without a second process they wait until their outcomes are asked for.
+
+        The second process begins with shared objects and this one with the largest archive: so they meet as late as
+        can be, and LIEF, which takes as long to import as to read a hundred libraries, is imported in one of them.
+        """
         with self._changed:
             new = [task for task in tasks if task not in self._begun]
             self._begun.update(new)
             self._waiting.extend(new)
-            self._waiting = deque(sorted(self._waiting, key=_effort, reverse=True))
+            self._waiting = deque(sorted(self._waiting, key=_effort))
             self._changed.notify_all()
 
     def outcomes(self, tasks: Sequence[Task], done: Callable[[Task], None]) -> list[Outcome | None]:
@@ -108,7 +114,7 @@ class Workshop:
     def _taken(self) -> Task | None:
         with self._changed:
             tasks = self._waiting or self._only_here
-            return tasks.popleft() if tasks else None
+            return tasks.pop() if tasks else None
 
     def _finish(self, task: Task, outcome: Outcome | None) -> None:
         with self._changed:
@@ -167,7 +173,7 @@ class Workshop:
 
     def _send(self, stream: socket.socket, sent: deque[Task]) -> bool:
         """Send tasks as long as some wait and fewer are SENT than may be; say whether an answer is to come."""
-        while len(sent) < _AHEAD and (task := self._next(wait=not sent)) is not None:
+        while sum(map(_worth, sent)) < _AHEAD and (task := self._next(wait=not sent)) is not None:
             try:
                 send(stream, packed(task))
             except (TypeError, pickle.PicklingError):  # it lies where only this process can read
@@ -206,6 +212,10 @@ def _started(connection: int, spool: int) -> subprocess.Popen[bytes]:
         pass_fds=(connection, spool),
         start_new_session=True,
     )
+
+
+def _worth(task: Task) -> int:
+    return _ARCHIVE if task.kind is Kind.ARCHIVE else 1
 
 
 def _effort(task: Task) -> tuple[bool, int]:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 from collections import OrderedDict
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in a file's place would wait for a writer
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
+OPEN_FILES = 64
+"""Files, and directories, that are open at a time in a process."""
 _METACOPY = "trusted.overlay.metacopy"
 
 
@@ -48,10 +51,6 @@ class OpenFiles:
         self._open: OrderedDict[object, Descriptor] = OrderedDict()
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[OpenFiles], tuple[int]]:
-        """Have none open in another process."""
-        return OpenFiles, (self._limit,)
-
     def get(self, key: object, opened: Callable[[], Descriptor]) -> Descriptor:
         """Give the descriptor under KEY, opened anew when it is not among the last."""
         with self._lock:
@@ -74,6 +73,10 @@ class DiffDirectory:
         self._layer = layer
         self._files = files
         self._directories = directories
+
+    def __reduce__(self) -> tuple[Callable[[Path, str], DiffDirectory], tuple[Path, str]]:
+        """Be the same directory in another process, which has open files of its own."""
+        return _elsewhere, (self._path, self._layer)
 
     def open(self, file: StoredFile) -> Descriptor:
         """Give an open descriptor of FILE; raise SourceError when it is not there or is not what the layer says."""
@@ -154,6 +157,17 @@ class StoredFile:
     def probe(self) -> None:
         """Raise SourceError when the file cannot be opened or is not what the layer says."""
         self._directory.open(self)
+
+
+@cache
+def _elsewhere(path: Path, layer: str) -> DiffDirectory:
+    """Give the one directory of this path that a process has: files of many are open, and all count together."""
+    return DiffDirectory(path, layer, *_open_elsewhere())
+
+
+@cache
+def _open_elsewhere() -> tuple[OpenFiles, OpenFiles]:
+    return OpenFiles(OPEN_FILES), OpenFiles(OPEN_FILES)
 
 
 def _link_target(name: bytes, directory: Descriptor) -> bytes | None:

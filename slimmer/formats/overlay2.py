@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimmer.errors import SourceError
-from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.formats.diff_directory import OPEN_FILES, DiffDirectory, OpenFiles, StoredFile
 from slimmer.formats.tar_split import assemble
 from slimmer.image import Config, Image, Layer, digest
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from slimmer.content import Content
 
-_OPEN_FILES = 64
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CACHE_ID = re.compile(r"[0-9a-z]+")
 _CAP_DAC_READ_SEARCH = 2  # capabilities(7): read every file and search every directory, whoever owns it
@@ -105,7 +104,7 @@ def layers(root: Path, diff_ids: Sequence[str]) -> tuple[Layer, ...] | NotInPlac
     """Give an image's layers, oldest first, out of the engine's directory ROOT; or why they cannot be read there."""
     if not all(_DIGEST.fullmatch(diff_id) for diff_id in diff_ids):
         return NotInPlace("a layer's name is no digest")
-    files, directories = OpenFiles(_OPEN_FILES), OpenFiles(_OPEN_FILES)
+    files, directories = OpenFiles(OPEN_FILES), OpenFiles(OPEN_FILES)
     found = []
     for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True):
         try:
