@@ -113,10 +113,10 @@ class Rule(Protocol):
 
 @runtime_checkable
 class EarlyRule(Rule, Protocol):
-    """A rule whose work takes long and can begin before its turn."""
+    """A rule whose work takes long and can begin before its turn, while the image is still read."""
 
-    def prepare(self, scene: Scene) -> None:
-        """Begin with what the rule will most likely need, of the files as the source has them."""
+    def foresee(self, files: Iterable[tuple[str, Content]], scene: Scene) -> None:
+        """Begin in the workshop of SCENE, which has no files yet, with what will most likely be to do with FILES."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from slimmer.metadata import amendments
 from slimmer.plan import Draft, EarlyRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from slimmer.content import Content
     from slimmer.elf.linkage import Binding, Linkage
     from slimmer.plan import Plan, Rule, Scene, Veto
     from slimmer.rootfs import Rootfs
@@ -42,11 +43,11 @@ def linked(scene: Scene) -> Linkage:
     return linkage
 
 
-def prepare(scene: Scene, rules: Sequence[Rule]) -> None:
-    """Let those of RULES begin that can: what they do in the scene's workshop is done while others are at work."""
+def foresee(rules: Sequence[Rule], files: Iterable[tuple[str, Content]], scene: Scene) -> None:
+    """Let those of RULES begin with FILES that can: their work is done in the scene's workshop beside all else."""
     for rule in rules:
         if isinstance(rule, EarlyRule):
-            rule.prepare(scene)
+            rule.foresee(files, scene)
 
 
 def propose(

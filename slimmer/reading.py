@@ -12,14 +12,17 @@ from slimmer.platforms import Platform
 from slimmer.rootfs import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from slimmer.image import Image
+    from slimmer.content import Content
+    from slimmer.image import Config, Image
     from slimmer.layer import Entry
     from slimmer.progress import Stage
     from slimmer.rootfs import Rootfs
     from slimmer.session import Session
     from slimmer.transports import Source
+
+    Seen = Callable[[Config, Sequence[tuple[str, Content]]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +43,41 @@ class Opened:
         return self.source.engine_id or self.image.config.id
 
 
-def opened(source: Source, session: Session) -> Opened:
-    """Give the image of a source; raise SourceError when it is damaged, not for Linux, or holds nothing."""
+def opened(source: Source, session: Session, seen: Seen | None = None) -> Opened:
+    """Give the image of a source; raise SourceError when it is damaged, not for Linux, or holds nothing.
+
+    SEEN hears of the files of each layer when that is read, of all it has, whatever a later layer makes of them.
+    """
     image = source.read()
     Platform.of(image.config.mapping).require_linux(source.reference)
     sizes: list[int] = []
     with session.progress.stage("flattening", len(image.layers), "layer") as stage:
-        rootfs = flatten(_entries(image, sizes, stage))
+        rootfs = flatten(_entries(image, sizes, stage, seen))
     flattened_size = rootfs.size()
     if not flattened_size:
         raise SourceError(f"{source.reference} holds no files; there is nothing to slim")
     return Opened(source, image, rootfs, sum(sizes), flattened_size)
 
 
-def _entries(image: Image, sizes: list[int], stage: Stage) -> Iterator[tuple[str, Iterator[Entry]]]:
-    """Give each layer's name and entries; STAGE hears of every layer that is done."""
+def _entries(image: Image, sizes: list[int], stage: Stage, seen: Seen | None) -> Iterator[tuple[str, Iterator[Entry]]]:
+    """Give each layer's name and entries; STAGE hears of every layer that is done, SEEN of its files."""
     for layer in image.layers:
-        yield layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes)
+        files: list[tuple[str, Content]] = []
+        yield layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes, files)
+        if seen is not None:
+            seen(image.config, files)
         stage.advance(1)
 
 
-def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
-    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
+def _counted(entries: Iterable[Entry], sizes: list[int], files: list[tuple[str, Content]]) -> Iterator[Entry]:
+    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it.
+
+    FILES has its regular files then, each under its first name.
+    """
     inodes: dict[int, int] = {}
     for entry in entries:
+        if entry.inode.content is not None:
+            files.append((entry.path, entry.inode.content))
         if entry.link_to is None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
             inodes[id(entry.inode)] = entry.inode.size
         yield entry

@@ -22,10 +22,11 @@ from slimmer.metadata.gpu_targets import labels as gpu_labels
 from slimmer.naming import CREATED_BY, SOURCE_LABEL
 from slimmer.plan import Scene
 from slimmer.progress import watched
-from slimmer.propose import linked, prepare, propose
+from slimmer.propose import foresee, linked, propose
 from slimmer.reading import opened
 from slimmer.reference import Tag
 from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts
+from slimmer.rootfs import Rootfs
 from slimmer.session import Session
 from slimmer.settings import Settings, StripWith
 from slimmer.transports import Wish, Writable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from slimmer.content import Content
     from slimmer.image import Config, Digest
     from slimmer.plan import Plan, Rule
     from slimmer.platforms import Platform
@@ -129,11 +131,14 @@ def slim(options: Options, progress: Progress) -> Report:
 def _slim(session: Session, options: Options, source: Source, chosen: Sequence[Rule], target: Target | None) -> Report:
     laps = _Laps()
     with Workshop.opened() as workshop:
-        found = opened(source, session)
+
+        def seen(config: Config, files: Sequence[tuple[str, Content]]) -> None:
+            foresee(chosen, files, Scene(Rootfs({}), config, options.settings, session.progress, workshop))
+
+        found = opened(source, session, seen)
         config = found.image.config
         laps.end("read")
         scene = Scene(found.rootfs, config, options.settings, session.progress, workshop)
-        prepare(scene, chosen)
         linkage = linked(scene)
 
         def proposed(restored: Mapping[str, str]) -> tuple[Plan, Links]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slimmer import rules, transports
 from slimmer.elf.workshop import Workshop
 from slimmer.plan import Scene
-from slimmer.propose import linked, prepare, propose
+from slimmer.propose import foresee, linked, propose
 from slimmer.reading import opened
 from slimmer.session import Session
 from slimmer.settings import Settings
@@ -46,7 +46,8 @@ def potentials(image: Opened, progress: Progress) -> tuple[Potential, ...]:
     every = rules.discover()
     with Workshop.opened() as workshop:
         scene = Scene(image.rootfs, image.image.config, Settings(), progress, workshop)
-        prepare(scene, every)
+        held = ((path, inode.content) for path, inode in image.rootfs.files() if inode.content is not None)
+        foresee(every, held, scene)
         linkage = linked(scene)
         for rule in every:
             planned, _ = propose(scene, [rule], (), linkage)

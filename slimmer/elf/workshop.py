@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slimmer.content import File
 from slimmer.elf.library import Kind, slim
@@ -50,7 +50,8 @@ class Workshop:
     def __init__(self) -> None:
         self._changed = Condition()
         self._waiting: deque[Task] = deque()
-        self._done: dict[Task, Outcome | None] = {}
+        self._done: dict[Task, Outcome | Exception | None] = {}
+        """What became of each task, or what was raised, which is nobody's concern where the task is not wanted."""
         self._begun: set[Task] = set()
         self._only_here: deque[Task] = deque()
         """Those whose content no other process can read."""
@@ -109,14 +110,17 @@ class Workshop:
                 if self._error is not None:
                     raise self._error
                 self._changed.wait()
-            return self._done[task]
+            outcome = self._done[task]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _taken(self) -> Task | None:
         with self._changed:
             tasks = self._waiting or self._only_here
             return tasks.pop() if tasks else None
 
-    def _finish(self, task: Task, outcome: Outcome | None) -> None:
+    def _finish(self, task: Task, outcome: Outcome | Exception | None) -> None:
         with self._changed:
             self._done[task] = outcome
             self._changed.notify_all()
@@ -160,12 +164,13 @@ class Workshop:
                 return  # it cannot run where this one can, as in a program with a Python of its own; nothing was sent
             try:
                 while self._send(stream, sent):
-                    answer = next(answers, _ENDED)
-                    if isinstance(answer, Exception):
-                        self._fail(answer)
+                    answer: Any = next(answers, _ENDED)
+                    if answer is _ENDED:
+                        self._fail(_ENDED)
                         return
                     task = sent.popleft()
-                    self._finish(task, understood(answer, task, spooled))
+                    is_error = isinstance(answer, Exception)
+                    self._finish(task, answer if is_error else understood(answer, task, spooled))
             except OSError:
                 self._fail(_ENDED)
             except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for it

@@ -19,8 +19,10 @@ from slimmer.plan import Keep, Replace, Turn
 from slimmer.settings import StripWith
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from slimmer.content import Content
+    from slimmer.elf.binutils import Strip as Program
     from slimmer.layer import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
@@ -40,9 +42,12 @@ class Strip:
     on_by_default = True
     turn = Turn.CONTENTS
 
-    def prepare(self, scene: Scene) -> None:
-        """Begin with what `propose` will ask for, if no rule before it changes that."""
-        scene.workshop.begin(task for _, _, task in _tasks(scene))
+    def foresee(self, files: Iterable[tuple[str, Content]], scene: Scene) -> None:
+        """Begin with what `propose` will ask for, where nobody will object and no rule before it changes anything."""
+        architecture, programs = scene.config.architecture, _programs(scene)
+        kinds = ((content, _kind([path])) for path, content in files if ".so" in path or path.endswith(".a"))
+        tasks = (Task(content, kind, architecture, programs[kind], None) for content, kind in kinds if kind is not None)
+        scene.workshop.begin(tasks)
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""
@@ -63,22 +68,25 @@ def _tasks(scene: Scene) -> Iterator[tuple[str, Inode, Task]]:
     objections = [lambda path: watched(path, rootfs), foreign_owner(rootfs)]
     if not scene.settings.include_proprietary:
         objections.append(proprietary(rootfs))
-    program = find_strip()
-    programs = {
-        Kind.ARCHIVE: program,
-        Kind.SHARED_OBJECT: program if scene.settings.strip_with is StripWith.BINUTILS else None,
-    }
+    programs = _programs(scene)
     for path, inode in rootfs.files():
-        kind, content = _kind(rootfs, inode), inode.content
+        kind, content = _kind(rootfs.names(inode)), inode.content
         if kind is not None and content is not None:
             reason = objection(inode, rootfs, objections)
             yield path, inode, Task(content, kind, architecture, programs[kind], reason)
 
 
-def _kind(rootfs: Rootfs, inode: Inode) -> Kind | None:
+def _programs(scene: Scene) -> dict[Kind, Program | None]:
+    """Give what writes each kind of library."""
+    program = find_strip()
+    for_objects = program if scene.settings.strip_with is StripWith.BINUTILS else None
+    return {Kind.ARCHIVE: program, Kind.SHARED_OBJECT: for_objects}
+
+
+def _kind(names: Iterable[str]) -> Kind | None:
     """Give which kind of library a file is by any of its names, or None."""
     kinds = ((SHARED_OBJECT, Kind.SHARED_OBJECT), (_ARCHIVE, Kind.ARCHIVE))
-    return next((kind for name in rootfs.names(inode) for form, kind in kinds if form.fullmatch(name)), None)
+    return next((kind for name in names for form, kind in kinds if form.fullmatch(name)), None)
 
 
 def objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
