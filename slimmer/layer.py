@@ -13,7 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from slimmer.content import ZEROS, Content, Piece
+from slimmer.blobs import ZEROS
+from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
 from slimmer.tar_header import Header
 from slimmer.tar_members import members

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 
 from docker_cli import Docker
 

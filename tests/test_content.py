@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimmer.content import ZEROS, Bytes, Content, Cursor, File, Piece
+from slimmer.blobs import ZEROS, Bytes, File
+from slimmer.content import Content, Cursor, Piece
 
 if TYPE_CHECKING:
     from pathlib import Path

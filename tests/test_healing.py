@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimmer.blobs import ZEROS
 from slimmer.checks import FAILED, PASSED, Examined, Verdict
-from slimmer.content import ZEROS, Content, Piece
+from slimmer.content import Content, Piece
 from slimmer.errors import DestinationError
 from slimmer.healing import failures, healed
 from slimmer.layer import Inode, Kind

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer import tar_members
-from slimmer.content import CHUNK, ZEROS, Content, Piece
+from slimmer.blobs import ZEROS
+from slimmer.content import CHUNK, Content, Piece
 from slimmer.errors import SourceError
 from slimmer.layer import Inode, Kind, read_layer
 from slimmer.layer_writer import header, header_size, layer_chunks, layer_size

@@ -41,7 +41,7 @@ ORDER = [
         "native_gpus",
         "headroom",
     ],
-    ["runs", "ahead", "asking", "beside"],
+    ["blobs", "runs", "ahead", "asking", "beside"],
     ["gates", "configuration"],
     ["errors"],
 ]

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from slimmer import temporary
-from slimmer.content import CHUNK, Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import CHUNK, Content, Piece
 from slimmer.elf.object import is_elf
 from slimmer.errors import DestinationError, ElfError
 

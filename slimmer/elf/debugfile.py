@@ -14,7 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from slimmer import temporary
-from slimmer.content import ZEROS, Content, File, Piece
+from slimmer.blobs import ZEROS, File
+from slimmer.content import Content, Piece
 from slimmer.elf.object import PT_LOAD, SHT_NOBITS, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.errors import DestinationError, ElfError
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.content import ZEROS, Content, Piece
+from slimmer.blobs import ZEROS
+from slimmer.content import Content, Piece
 from slimmer.elf import headers
 from slimmer.elf.filler import filler
 from slimmer.elf.object import LARGEST_PAGE, PAGE, PT_LOAD, SHT_NULL, Object, Section, Segment, aligned

@@ -10,7 +10,8 @@ import pickle
 import struct
 from typing import TYPE_CHECKING, Any
 
-from slimmer.content import ZEROS, Bytes, Content, Piece
+from slimmer.blobs import ZEROS, Bytes
+from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip
 from slimmer.elf.library import Kind, Outcome, Task
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from slimmer.content import Blob
+    from slimmer.blobs import Blob
     from slimmer.elf.binutils import Spool
 
 READY = "ready"

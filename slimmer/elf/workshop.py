@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
-from slimmer.content import File
+from slimmer.blobs import File
 from slimmer.elf.library import Kind, slim
 from slimmer.elf.passing import messages, packed, send, understood
 from slimmer.errors import SlimmerError

@@ -6,7 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from slimmer.content import CHUNK, Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import CHUNK, Content, Piece
 from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, decompressed
 from slimmer.formats.spool import Spool

@@ -16,7 +16,7 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from slimmer.content import read_exactly
+from slimmer.blobs import read_exactly
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:

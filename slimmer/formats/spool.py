@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 from slimmer.errors import DestinationError, SourceError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from slimmer.content import Content, Piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slimmer.content import Blob
+    from slimmer.blobs import Blob
 
 _FILE, _SEGMENT = 1, 2
 _MAX_LINE = 64 << 20

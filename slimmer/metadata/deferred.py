@@ -15,7 +15,7 @@ from slimmer.content import Content, Piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from slimmer.content import Blob
+    from slimmer.blobs import Blob
 
 
 class Deferred:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from slimmer.content import Bytes
+from slimmer.blobs import Bytes
 from slimmer.metadata.deferred import Edit, edited
 from slimmer.metadata.dpkg_relations import clauses
 

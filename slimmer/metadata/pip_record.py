@@ -11,7 +11,7 @@ import functools
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
-from slimmer.content import Bytes
+from slimmer.blobs import Bytes
 from slimmer.layer import Kind
 from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
 from slimmer.metadata.record_rows import locator, row_path, rows_of

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer import interrupts
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 from slimmer.errors import SourceError, UsageError
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import DirectoryWriter

@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 from slimmer.elf.object import parse
 from slimmer.elf.shared import laid_out
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 from slimmer.elf.object import PT_LOAD, is_elf, parse
 from slimmer.errors import ElfError
 from slimmer.image import Config

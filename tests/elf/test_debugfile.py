@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Bytes, Content, Piece
+from slimmer.blobs import Bytes
+from slimmer.content import Content, Piece
 from slimmer.elf.debugfile import build_id, debug_file, debug_path, save
 from slimmer.elf.layout import without_dead_ranges
 from slimmer.elf.object import SHT_NOBITS, SHT_NULL, parse

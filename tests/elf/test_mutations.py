@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import ZEROS, Content, Piece
+from slimmer.blobs import ZEROS
+from slimmer.content import Content, Piece
 from slimmer.elf import layout, shared
 from slimmer.elf.dynamic import read_dynamic
 from slimmer.elf.object import PT_LOAD, parse

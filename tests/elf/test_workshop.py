@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Bytes, Content, Piece
+from slimmer.blobs import Bytes
+from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip, find_strip
 from slimmer.elf.library import Kind, Outcome, Task, slim
 from slimmer.elf.workshop import Workshop
@@ -269,7 +270,8 @@ def test_who_outlives_its_parent_ends_by_itself(archive: Path, noted: Noted, jou
     code = f"""
 import time
 from pathlib import Path
-from slimmer.content import Content, File, Piece
+from slimmer.blobs import File
+from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip
 from slimmer.elf.library import Kind, Task
 from slimmer.elf.workshop import Workshop

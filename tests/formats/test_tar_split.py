@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slimmer.content import Bytes
+from slimmer.blobs import Bytes
 from slimmer.formats.tar_split import Segments, assemble
 
 from handmade import directory, file, hard_link, make_tar

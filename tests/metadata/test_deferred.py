@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from slimmer.content import Bytes, Content, Piece
+from slimmer.blobs import Bytes
+from slimmer.content import Content, Piece
 from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from slimmer.blobs import Bytes
 from slimmer.checks import Examined, Verdict
-from slimmer.content import Bytes, Content, Piece
+from slimmer.content import Content, Piece
 from slimmer.gates import Gates
 from slimmer.plan import Draft, Keep, Remove, Replace
 from slimmer.propose import Links

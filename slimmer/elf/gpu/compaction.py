@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.content import ZEROS, Content, Piece
+from slimmer.blobs import ZEROS
+from slimmer.content import Content, Piece
 from slimmer.elf import layout
 from slimmer.elf.gpu.choice import has_code, kept
 from slimmer.elf.gpu.code import addressed

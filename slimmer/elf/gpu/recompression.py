@@ -14,7 +14,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content, Piece, read_exactly
+from slimmer.blobs import read_exactly
+from slimmer.content import Content, Piece
 from slimmer.elf.gpu.fatbin import ENTRY, LZ4, ZSTD
 from slimmer.errors import DestinationError, ElfError, UsageError
 
