@@ -173,9 +173,7 @@ class Rootfs:
 
     def replaced(self, new: Mapping[Inode, Inode]) -> Rootfs:
         """Give this root with NEW in place of some inodes; the names of one inode stay names of one inode."""
-        result = Rootfs({path: new.get(inode, inode) for path, inode in self._inodes.items()})
-        result._below = self._below
-        return result
+        return Rootfs({path: new.get(inode, inode) for path, inode in self._inodes.items()})
 
 
 def flatten(layers: Iterable[tuple[str, Iterable[Entry]]]) -> Rootfs:
