@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-_LIMIT = 4 << 20
+_LIMIT = 8 << 20
 """Bytes that lie ready before the thread pauses."""
 
 

@@ -16,11 +16,11 @@ from slimmer.blobs import Bytes
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from slimmer.blobs import Blob
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
 """How many bytes are held at a time when content is streamed."""
 _WINDOW = 16 << 10
 """How many bytes are read ahead of a header: those of thirty more."""
@@ -46,9 +46,10 @@ _FIRST: tuple[int, ...] = (0,)
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_pieces", "_starts", "size")
+    __slots__ = ("_pieces", "_starts", "_then", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._then: tuple[Callable[[], object], ...] = ()
         found = tuple(pieces)
         self._pieces: Piece | tuple[Piece, ...]
         # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
@@ -60,6 +61,20 @@ class Content:
         *starts, self.size = accumulate((piece.length for piece in found), initial=0)
         self._starts = tuple(starts) if len(starts) != 1 else _FIRST
         """Length in bytes."""
+
+    def __reduce__(self) -> tuple[type[Content], tuple[tuple[Piece, ...]]]:
+        """Be the same bytes in another process, and no more than that."""
+        return Content, (self.pieces,)
+
+    def then(self, act: Callable[[], object]) -> None:
+        """Have ACT called after all the bytes have been read for the purpose that they are there for (see once.py)."""
+        self._then = (*self._then, act)
+
+    def passed(self) -> None:
+        """Do what is to be done then, once."""
+        acts, self._then = self._then, ()
+        for act in acts:
+            act()
 
     @property
     def pieces(self) -> tuple[Piece, ...]:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING
 
-from slimmer.content import CHUNK
 from slimmer.layer import DEVICES, NANOSECONDS, XATTR, Kind
+from slimmer.once import chunks_once
 from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, encode, is_one_block, padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.layer import Inode
+
+_JOINED = 256 << 10
+"""Bytes below which parts are joined before they are handed on."""
 
 
 def header(path: str, inode: Inode, link_to: str | None = None) -> bytes:
@@ -83,10 +86,10 @@ def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
     small: list[bytes] = []
     size = 0
     for part in _parts(entries):
-        if small and size + len(part) > CHUNK:
+        if small and size + len(part) > _JOINED:
             yield b"".join(small)
             small, size = [], 0
-        if len(part) < CHUNK:
+        if len(part) < _JOINED:
             # Nearly all headers, paddings and files are: to hand on each by itself costs more than to copy it.
             small.append(part)
             size += len(part)
@@ -99,6 +102,6 @@ def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
     for path, inode, link_to in named(entries):
         yield header(path, inode, link_to)
         if link_to is None and inode.content is not None:
-            yield from inode.content.chunks()
+            yield from chunks_once(inode.content)
             yield padding(inode.content.size)
     yield bytes(END_OF_ARCHIVE)

@@ -9,7 +9,7 @@ apt_install gcc g++ libc6-dev binutils mount zstd gdb elfutils dpkg-dev qemu-use
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
     gcc-i686-linux-gnu libc6-dev-i386-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross \
     gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross \
-    mmdebstrap podman catatonit chromium chromium-driver
+    mmdebstrap podman catatonit chromium chromium-driver util-linux-extra
 started=
 stop_engines() {
     # An engine that was running before goes on running.

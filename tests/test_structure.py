@@ -28,7 +28,7 @@ ORDER = [
     ["commands", "users"],
     ["rootfs"],
     ["changeset", "layer_writer"],
-    ["layer", "image", "reference", "platforms", "temporary"],
+    ["layer", "image", "reference", "platforms", "temporary", "once"],
     ["tar_members"],
     [
         "content",

@@ -139,12 +139,33 @@ class DiffDirectory:
 class StoredFile:
     """A blob that is one file of a layer, opened when it is read. Its size is what the layer's tar says."""
 
-    __slots__ = ("_directory", "name", "size")
+    __slots__ = ("_directory", "_was_held", "name", "size")
 
     def __init__(self, directory: DiffDirectory, name: bytes, size: int) -> None:
         self._directory = directory
         self.name = name
         self.size = size
+        self._was_held: bool | None = None
+
+    def look(self) -> None:
+        """Find out, before the file is read for the first time, whether the kernel holds it already (see once.py).
+
+        Its headers are read by then, so its middle is asked for; where the kernel does not say, it counts as held.
+        """
+        if self._was_held is None:
+            try:
+                os.preadv(self._directory.open(self).number, [bytearray(1)], self.size // 2, os.RWF_NOWAIT)
+            except BlockingIOError:
+                self._was_held = False
+            except (OSError, AttributeError):
+                self._was_held = True
+            else:
+                self._was_held = True
+
+    def leave(self, offset: int, length: int) -> None:
+        """Let the kernel forget LENGTH bytes from OFFSET, unless it held them before the first look."""
+        if self._was_held is False:
+            os.posix_fadvise(self._directory.open(self).number, offset, length, os.POSIX_FADV_DONTNEED)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise SourceError when the file is gone or is not what it was."""

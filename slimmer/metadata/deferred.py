@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content, Piece
+from slimmer.once import chunks_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,7 +54,7 @@ class Digests:
         if known is None:
             # MD5 is what dpkg records. A FIPS build of OpenSSL gives it only to who promises that it protects nothing.
             state = hashlib.new(algorithm, usedforsecurity=False)
-            for chunk in content.chunks():
+            for chunk in chunks_once(content):
                 state.update(chunk)
             known = self._known[content, algorithm] = state.digest()
         return known

@@ -77,8 +77,9 @@ def _edits(
 
 def _sum(written: bytes, old: Content, new: Content, digests: Digests) -> Deferred:
     def md5() -> bytes:
+        made = digests.of(new, "md5").hex().encode()  # before the old one, which leaves the file behind
         # Wrong before: somebody changed the file, or it lies at the place of one that was diverted (dpkg-divert).
-        is_true = digests.of(old, "md5").hex().encode() == written
-        return digests.of(new, "md5").hex().encode() if is_true else written
+        return made if digests.of(old, "md5").hex().encode() == written else written
 
+    new.then(md5)
     return Deferred(_MD5, md5)

@@ -184,9 +184,11 @@ def _edits(row: Row, old: Content, new: Content, digests: Digests) -> Iterator[E
             return urlsafe_b64encode(digests.of(content, algorithm.decode())).rstrip(b"=")
 
         def digest() -> bytes:
+            made = encoded(new)  # before the old one, which leaves the file behind
             # A hash that was wrong before says that somebody changed the file. Slimming does not cover that up.
-            return encoded(new) if encoded(old) == written else written
+            return made if encoded(old) == written else written
 
+        new.then(digest)
         yield Edit(start, len(written), Deferred(len(written), digest), len(written))
     if row.size:
         size = b"%d" % new.size
