@@ -44,7 +44,7 @@ def forget(path: Path) -> None:
 
 def held(path: Path) -> int:
     """Give how many bytes of a file the kernel holds in memory: to read it would change that."""
-    command = ["fincore", "--bytes", "--raw", "--noheadings", "--output", "RES", path]
+    command = ["fincore", "--bytes", "--raw", "--noheadings", "--output", "RES", str(path)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
