@@ -39,12 +39,10 @@ def places_for(size: int) -> list[Path]:
     """Give where a program may work that needs SIZE bytes, the best place first: in memory, when they are not many.
 
     strip makes a file of each member of an archive; where the disk keeps a journal that takes ten times as long as all
-    the rest it does. Who sets TMPDIR has chosen.
+    the rest it does.
     """
-    places = [Path(tempfile.gettempdir())]
-    if size <= _MAX_IN_MEMORY and "TMPDIR" not in os.environ and _has_room(_MEMORY, size):
-        places.insert(0, _MEMORY)
-    return places
+    memory = [_MEMORY] if size <= _MAX_IN_MEMORY and _has_room(_MEMORY, size) else []
+    return [*memory, Path(tempfile.gettempdir())]
 
 
 def where_programs_work() -> list[Path]:

@@ -215,7 +215,7 @@ def _started(connection: int, spool: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=(connection, spool),
-        start_new_session=True,
+        process_group=0,  # a terminal's Ctrl-C is for this process, which ends that one
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PERIOD = 0.2
 _PATIENCE = 60
 _PROC = Path("/proc")
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where slimmer's strip works on small archives
 _ENGINE_PID = Path("/var/run/docker.pid")
 
 
@@ -63,7 +64,8 @@ class _Sampler:
         while not self._stopped.wait(_PERIOD):
             processes = self._session.processes()
             self.memory = max(self.memory, sum(map(_resident, processes)))
-            self.temporary = max(self.temporary, _below(own) + _nameless(processes))
+            in_memory = sum(map(_below, _SHARED_MEMORY.glob(".slimmer-*")))
+            self.temporary = max(self.temporary, _below(own) + _nameless(processes) + in_memory)
             if engine is not None and os.access(engine, os.R_OK | os.X_OK):
                 self.engine_temporary = max(self.engine_temporary or 0, _below(engine))
 
