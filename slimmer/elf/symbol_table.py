@@ -10,7 +10,7 @@ from slimmer.elf.object import SHT_SYMTAB_SHNDX
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from slimmer.elf.object import Object, Section
     from slimmer.elf.tables import Tables
@@ -43,30 +43,15 @@ def read_symbols(elf: Object, tables: Tables, table: Section, places: Mapping[in
         return list(_one_by_one(elf, tables, table, places))
     place_of = {index: -index if index >= _SHN_LORESERVE else places.get(index, REMOVED) for index in set(indices)}
     find = names.find
+    rows: Iterable[tuple[int, ...]] = packing.iter_unpack(data)
+    if not wide:
+        rows = ((start, info, other, index, value, size) for start, value, size, info, other, index in rows)
     # A section symbol's name is its section's, whether the table says it or not.
-    if wide:
-        return [
-            (
-                b"" if info & 0xF == _STT_SECTION else names[start : find(b"\0", start)],
-                value,
-                size,
-                info,
-                other,
-                place_of[index],
-            )
-            for start, info, other, index, value, size in packing.iter_unpack(data)
-        ]
     return [
-        (
-            b"" if info & 0xF == _STT_SECTION else names[start : find(b"\0", start)],
-            value,
-            size,
-            info,
-            other,
-            place_of[index],
-        )
-        for start, value, size, info, other, index in packing.iter_unpack(data)
-    ]
+        (b"" if info & 0xF == _STT_SECTION else names[start : find(b"\0", start)],
+         value, size, info, other, place_of[index])
+        for start, info, other, index, value, size in rows
+    ]  # fmt: skip
 
 
 def _may_be_huge(names: bytes, count: int) -> bool:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import traceback
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, BinaryIO
@@ -32,8 +33,10 @@ def main(connection: int, spool: int) -> None:
         Thread(target=_listen, args=(incoming, tasks), daemon=True).start()
         files = Spool(os.fdopen(spool, "r+b", buffering=0))
         send(stream, READY)
-        while True:
-            send(stream, _done(tasks.get(), files))
+        with suppress(SystemExit, KeyboardInterrupt):
+            while True:
+                send(stream, _done(tasks.get(), files))
+        os._exit(0)  # whoever waits for it need not wait until all is taken apart
 
 
 def _listen(incoming: BinaryIO, tasks: SimpleQueue[Any]) -> None:

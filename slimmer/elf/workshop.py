@@ -149,7 +149,8 @@ class Workshop:
                 with suppress(OSError):  # it has ended already
                     mine.shutdown(socket.SHUT_RDWR)
                 try:
-                    process.wait(_TIME_TO_END)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_TIME_TO_END)
                 finally:
                     process.kill()
                     process.wait()
