@@ -67,7 +67,7 @@ class Content:
         return Content, (self.pieces,)
 
     def then(self, act: Callable[[], object]) -> None:
-        """Have ACT called after all the bytes have been read for the purpose that they are there for (see once.py)."""
+        """Have ACT called after the bytes have been written into a layer, while the kernel still has them in memory."""
         self._then = (*self._then, act)
 
     def passed(self) -> None:

@@ -35,16 +35,11 @@ class OnDisk(Protocol):
 def chunks_once(content: Content) -> Iterator[bytes]:
     """Give all the bytes as `content.chunks` does, and leave them behind where they are a whole file's.
 
-    Of a file that was changed they stay until its digests are computed, which is right afterwards: `content.passed`.
+    Of a file that was changed they stay until its digests are computed, which is right afterwards: `Content.passed`.
     """
     if content.size < _SMALL:
         yield from content.chunks()
-    else:
-        yield from _left_behind(content)
-    content.passed()
-
-
-def _left_behind(content: Content) -> Iterator[bytes]:
+        return
     blobs = [piece.blob for piece in content.pieces if isinstance(piece.blob, OnDisk)]
     for blob in blobs:
         blob.look()
