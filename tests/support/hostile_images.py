@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from copy import deepcopy
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,7 @@ def mutated_json(raw: bytes, random: Random) -> bytes:
     for _ in range(random.choice((1, 1, 2, 3))):
         places = list(_places(value))
         holder, key = random.choice(places)
-        holder[key] = random.choice(_NUMBERS)
+        holder[key] = deepcopy(random.choice(_NUMBERS))  # the next change may be one of its own
     text = json.dumps(value).encode()
     if random.random() < 0.3:
         inside = [start for start in range(len(text)) if text[start : start + 1] in b'[{"0123456789']
