@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from slimmer.errors import SourceError
 from slimmer.layer import Inode, Kind
 
 if TYPE_CHECKING:
@@ -27,7 +28,20 @@ _NOT_THE_IMAGES = ("trusted.overlay.", "security.selinux")
 
 
 def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
-    """Give a sentence for each path below DIRECTORY that is missing, too much or other than planned."""
+    """Give a sentence for each path below DIRECTORY that is missing, too much or other than planned.
+
+    Raises SourceError when it goes while it is looked at, as when somebody removes the image.
+    """
+    try:
+        yield from _differences(directory, planned)
+    except OSError as error:
+        raise SourceError(
+            f"the image on trial cannot be read where the engine keeps it, in {directory}: {error.strerror}; "
+            "if it was removed meanwhile, run slimmer again"
+        ) from error
+
+
+def _differences(directory: Path, planned: Rootfs) -> Iterator[str]:
     links = _Links()
     found: set[str] = set()
     for path in _walk(os.fsencode(directory)):

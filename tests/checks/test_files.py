@@ -9,6 +9,7 @@ from slimmer.checks import Pair, Stored, Verdict
 from slimmer.checks.disk import on_disk
 from slimmer.checks.files import check
 from slimmer.content import Content
+from slimmer.errors import SourceError
 from slimmer.image import Config, Image, Layer, digest
 from slimmer.plan import Change, Plan
 
@@ -138,3 +139,9 @@ def test_files_that_are_linked_otherwise_are_told(disk: Path, name: str) -> None
     (disk / name).chmod(0o644)
 
     assert any("is linked otherwise on the engine's disk" in sentence for sentence in on(disk))
+
+
+def test_a_directory_that_goes_is_no_fault(tmp_path: Path) -> None:
+    """Somebody removes the image while it is looked at: one sentence, whatever is read at that moment."""
+    with pytest.raises(SourceError, match=r"cannot be read where the engine keeps it, in .*gone: No such file"):
+        list(on_disk(tmp_path / "gone", flattened([file("a")])))

@@ -193,4 +193,4 @@ def test_a_small_archive_is_worked_on_in_memory(opened: Open, fake: Fake, tmp_pa
     with library.open("ab") as file:
         file.truncate(17 << 20)
     assert places("echo > out") == [scratch]
-    assert list(memory.glob(".slimmer-*")) == []
+    assert list(memory.glob(f".slimmer-{os.getpid()}-*")) == []
