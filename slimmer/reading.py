@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Seen = Callable[[Config, Sequence[tuple[str, Content]]], None]
 
 
+_MANY = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An image that can be looked at until its session ends. Sizes are bytes of content."""
@@ -46,7 +49,7 @@ class Opened:
 def opened(source: Source, session: Session, seen: Seen | None = None) -> Opened:
     """Give the image of a source; raise SourceError when it is damaged, not for Linux, or holds nothing.
 
-    SEEN hears of the files of each layer when that is read, of all it has, whatever a later layer makes of them.
+    SEEN hears of the files of each layer while that is read, many at a time, whatever a later layer makes of them.
     """
     image = source.read()
     Platform.of(image.config.mapping).require_linux(source.reference)
@@ -62,22 +65,30 @@ def opened(source: Source, session: Session, seen: Seen | None = None) -> Opened
 def _entries(image: Image, sizes: list[int], stage: Stage, seen: Seen | None) -> Iterator[tuple[str, Iterator[Entry]]]:
     """Give each layer's name and entries; STAGE hears of every layer that is done, SEEN of its files."""
     for layer in image.layers:
-        files: list[tuple[str, Content]] = []
-        yield layer.diff_id, _counted(read_layer(layer.content, layer.diff_id), sizes, files)
+        entries = read_layer(layer.content, layer.diff_id)
         if seen is not None:
-            seen(image.config, files)
+            entries = _shown(entries, image.config, seen)
+        yield layer.diff_id, _counted(entries, sizes)
         stage.advance(1)
 
 
-def _counted(entries: Iterable[Entry], sizes: list[int], files: list[tuple[str, Content]]) -> Iterator[Entry]:
-    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it.
-
-    FILES has its regular files then, each under its first name.
-    """
-    inodes: dict[int, int] = {}
+def _shown(entries: Iterable[Entry], config: Config, seen: Seen) -> Iterator[Entry]:
+    """Give the same entries; SEEN hears of their regular files, each under its first name."""
+    files: list[tuple[str, Content]] = []
     for entry in entries:
         if entry.inode.content is not None:
             files.append((entry.path, entry.inode.content))
+            if len(files) == _MANY:
+                seen(config, files)
+                files = []
+        yield entry
+    seen(config, files)
+
+
+def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
+    """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
+    inodes: dict[int, int] = {}
+    for entry in entries:
         if entry.link_to is None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
             inodes[id(entry.inode)] = entry.inode.size
         yield entry

@@ -20,6 +20,7 @@ import threading
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -140,6 +141,13 @@ def find_strip() -> Strip | None:
     path = shutil.which("strip")
     if path is None:
         return None
+    version = _version(path, Path(path).stat().st_mtime_ns)
+    return None if version is None else Strip(str(Path(path).absolute()), version)
+
+
+@cache
+def _version(path: str, modified: int) -> str | None:  # noqa: ARG001 - a program that changes is another one
+    """Give the first line of what a program says to --version, None when it says nothing."""
     try:
         done = subprocess.run(
             [path, "--version"],
@@ -152,7 +160,7 @@ def find_strip() -> Strip | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     lines = done.stdout.decode("utf-8", "backslashreplace").splitlines()
-    return None if done.returncode or not lines else Strip(str(Path(path).absolute()), lines[0].strip())
+    return None if done.returncode or not lines else lines[0].strip()
 
 
 def _status(command: list[str], directory: Path, size: int, time_limit: float) -> int | None:

@@ -36,7 +36,7 @@ class Known:
     wanted: Wanted
     """What was kept of the symbols that they define."""
     contents: Mapping[str, Content]
-    """By the paths that they were asked for by."""
+    """Those that are objects, by the paths that they were asked for by."""
     tables: Mapping[Content, Table]
 
 
@@ -79,7 +79,8 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
         else:
             read[content] = alike.setdefault(dynamic, dynamic)
     tables = {content: outline.table for content, outline in outlines.items()}
-    return Known(read, wanted, contents, tables)
+    objects = {path: content for path, content in contents.items() if read[content] is not None}
+    return Known(read, wanted, objects, tables)
 
 
 def _outlined(content: Content, keys: dict[bytes, bytes], like: Table | None) -> Outline | ElfError | None:

@@ -44,10 +44,10 @@ class Strip:
 
     def foresee(self, files: Iterable[tuple[str, Content]], scene: Scene) -> None:
         """Begin with what `propose` will ask for, where nobody will object and no rule before it changes anything."""
-        architecture, programs = scene.config.architecture, _programs(scene)
         kinds = ((content, _kind([path])) for path, content in files if ".so" in path or path.endswith(".a"))
-        tasks = (Task(content, kind, architecture, programs[kind], None) for content, kind in kinds if kind is not None)
-        scene.workshop.begin(tasks)
+        if found := [(content, kind) for content, kind in kinds if kind is not None]:
+            architecture, programs = scene.config.architecture, _programs(scene)
+            scene.workshop.begin(Task(content, kind, architecture, programs[kind], None) for content, kind in found)
 
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Replace for each library that can spare something and is proved unchanged, else a Keep."""

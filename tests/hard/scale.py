@@ -199,7 +199,7 @@ def main(words: Sequence[str] | None = None) -> bool:
 
 def judged(small: Figure, large: Figure) -> list[str]:
     """Give what is wrong with two figures."""
-    start = 0.5  # seconds that any image takes
+    start = 0.05  # seconds that any image takes
     factor = max(large.seconds - start, 0) / large.count / (max(small.seconds - start, 0.05) / small.count)
     found = (
         [f"each of the {large.what} takes {factor:.1f} times as long where there are more"] if factor > GROWTH else []
