@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from slimmer.elf.workshop import Workshop
 from slimmer.image import Config
 from slimmer.plan import Plan, Scene
-from slimmer.propose import propose
+from slimmer.propose import foresee, propose
+from slimmer.rootfs import Rootfs
 from slimmer.rules.strip import rule
 
 from handmade import Spec, file, flattened, hard_link, symlink
@@ -164,3 +170,33 @@ def test_keeps_executables(library: bytes) -> None:
 
         assert plan.changes == ()
         assert words in plan.kept[0].reason
+
+
+def test_what_is_foreseen_is_not_done_again(
+    compiled: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a layer's files a library is stripped while the image is read; when the rule is asked it is done."""
+    member = compiled("answer", "-g3", "-c", name="answer.o")
+    subprocess.run(["ar", "qcs", tmp_path / "libanswer.a", member], check=True)
+    journal, program = tmp_path / "journal", tmp_path / "bin/strip"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] || echo $PPID >> {journal}\nexec {shutil.which("strip")} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    root = flattened([file("usr/lib/libanswer.a", (tmp_path / "libanswer.a").read_bytes()), file("usr/lib/note", b"1")])
+    config = Config(json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": []}}).encode())
+
+    with Workshop.opened() as workshop:
+        files = [(path, inode.content) for path, inode in root.files() if inode.content is not None]
+        foresee([rule], files, Scene(Rootfs({}), config, workshop=workshop))
+        end = time.monotonic() + 20
+        while not journal.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        plan, _ = propose(Scene(root, config, workshop=workshop), [rule], ())
+
+    assert [change.path for change in plan.changes] == ["usr/lib/libanswer.a"]
+    (worker,) = journal.read_text("utf-8").split()
+    assert int(worker) != os.getpid()
