@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from slimmer.dependents import Heads
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.workshop import Workshop
 from slimmer.layer_writer import layer_chunks, layer_size
 from slimmer.progress import Progress, Silence
 from slimmer.settings import Settings

@@ -6,8 +6,8 @@ import fnmatch
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.elf.linkage import Unresolved, link
-from slimmer.elf.losses import broken
+from slimmer.elf.linking.linkage import Unresolved, link
+from slimmer.elf.linking.losses import broken
 from slimmer.errors import SlimmerError
 from slimmer.metadata import amendments
 from slimmer.plan import Draft, EarlyRule
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from slimmer.content import Content
-    from slimmer.elf.linkage import Binding, Linkage
+    from slimmer.elf.linking.linkage import Binding, Linkage
     from slimmer.plan import Plan, Rule, Scene, Veto
     from slimmer.rootfs import Rootfs
 

@@ -11,7 +11,7 @@ from slimmer import __version__
 
 if TYPE_CHECKING:
     from slimmer.checks import Examined
-    from slimmer.elf.linkage import Unresolved
+    from slimmer.elf.linking.linkage import Unresolved
     from slimmer.gates import Passage
     from slimmer.plan import Change, Kept, Plan
     from slimmer.propose import Links

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from slimmer import __version__, rules, temporary, transports
 from slimmer.debug import save_debug_files
 from slimmer.elf.binutils import find_strip
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.workshop import Workshop
 from slimmer.errors import CheckError, GateError, SlimmerError, UsageError
 from slimmer.formats.compression import Compression, compressed
 from slimmer.gates import Gates

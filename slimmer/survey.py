@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimmer import rules, transports
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.workshop import Workshop
 from slimmer.plan import Scene
 from slimmer.propose import foresee, linked, propose
 from slimmer.reading import opened

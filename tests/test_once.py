@@ -98,7 +98,7 @@ def test_in_another_process_nothing_follows() -> None:
     content = Content([Piece(Bytes(b"bytes"), 1, 3)])
     content.then(lambda: pytest.fail("this is another process"))
 
-    sent = pickle.loads(pickle.dumps(content))  # noqa: S301 - as elf/passing.py does it
+    sent = pickle.loads(pickle.dumps(content))  # noqa: S301 - as elf/work/passing.py does it
     sent.passed()
 
     assert sent.read_at(0, 9) == b"yte"

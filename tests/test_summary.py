@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.checks import Examined, Verdict
-from slimmer.elf.linkage import Unresolved
+from slimmer.elf.linking.linkage import Unresolved
 from slimmer.plan import Change, Kept, Plan
 from slimmer.propose import Links
 from slimmer.report import Estimate, Report, Restored, ResultFacts, SourceFacts, printable

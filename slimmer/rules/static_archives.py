@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.dependents import Dependents
-from slimmer.elf.ar import is_archive
+from slimmer.elf.archives.ar import is_archive
 from slimmer.layer import Kind
 from slimmer.metadata.dpkg_files import Files
 from slimmer.metadata.owners import foreign_owner

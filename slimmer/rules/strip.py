@@ -3,7 +3,7 @@
 No program reads either at run time: the loader binds by the dynamic symbols, and the linker by the symbols that
 relocations and other objects name; both stay. What goes is what a debugger, a profiler or a backtrace with static
 functions' names would like to have. With it goes filler that patchelf left in loaded segments and that nothing names.
-Every result passes the proof of elf/contract.py or elf/archive.py, or is not used.
+Every result passes the proof of elf/contract.py or elf/archives/archive.py, or is not used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.elf.binutils import find_strip
-from slimmer.elf.library import Kind, Task
+from slimmer.elf.work.library import Kind, Task
 from slimmer.metadata.licences import proprietary
 from slimmer.metadata.owners import foreign_owner
 from slimmer.plan import Keep, Replace, Turn

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimmer.content import Content
-from slimmer.elf import ar
+from slimmer.elf.archives import ar
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:

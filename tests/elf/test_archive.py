@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slimmer.content import Content
-from slimmer.elf import ar
-from slimmer.elf.archive import FLAGS, StrippedAlreadyError, archive_violations, examine, slim_archive
+from slimmer.elf.archives import ar
+from slimmer.elf.archives.archive import FLAGS, StrippedAlreadyError, archive_violations, examine, slim_archive
 from slimmer.elf.binutils import Strip, find_strip
 from slimmer.elf.object import parse
 from slimmer.errors import ElfError

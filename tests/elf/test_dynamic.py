@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slimmer.content import Content
-from slimmer.elf.dynamic import DF_1_NODEFLIB, Dynamic, read_dynamic, read_outline, split
 from slimmer.elf.hashes import gnu_hash
+from slimmer.elf.linking.dynamic import DF_1_NODEFLIB, Dynamic, read_dynamic, read_outline, split
+from slimmer.elf.linking.symbols import Symbols, Wanted
 from slimmer.elf.object import PT_DYNAMIC, parse
-from slimmer.elf.symbols import Symbols, Wanted
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import subprocess
 import pytest
 
 from slimmer.content import Content
-from slimmer.elf import linkable, symbol_table, tables
-from slimmer.elf.linkable import Linkable, read
+from slimmer.elf.archives import linkable, symbol_table, tables
+from slimmer.elf.archives.linkable import Linkable, read
+from slimmer.elf.archives.symbol_table import read_symbols
 from slimmer.elf.object import SHT_GROUP, SHT_NULL, SHT_RELA, SHT_SYMTAB, Format, Header, Object, Section, parse
 from slimmer.elf.removable import removable
-from slimmer.elf.symbol_table import read_symbols
 from slimmer.errors import ElfError
 
 SOURCE = """

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.content import Content
-from slimmer.elf.dynamic import Dynamic
-from slimmer.elf.linkage import Linkage, Unresolved, link
-from slimmer.elf.losses import broken
+from slimmer.elf.linking.dynamic import Dynamic
+from slimmer.elf.linking.linkage import Linkage, Unresolved, link
+from slimmer.elf.linking.losses import broken
 from slimmer.elf.object import parse
 
 from handmade import directory, file, flattened, hard_link, symlink

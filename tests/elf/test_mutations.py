@@ -11,7 +11,7 @@ import pytest
 from slimmer.blobs import ZEROS
 from slimmer.content import Content, Piece
 from slimmer.elf import layout, shared
-from slimmer.elf.dynamic import read_dynamic
+from slimmer.elf.linking.dynamic import read_dynamic
 from slimmer.elf.object import PT_LOAD, parse
 from slimmer.errors import ElfError
 

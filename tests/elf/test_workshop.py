@@ -15,8 +15,8 @@ import pytest
 from slimmer.blobs import Bytes
 from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip, find_strip
-from slimmer.elf.library import Kind, Outcome, Task, slim
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.library import Kind, Outcome, Task, slim
+from slimmer.elf.work.workshop import Workshop
 from slimmer.errors import DestinationError, SlimmerError
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 
@@ -275,8 +275,8 @@ os.sched_getaffinity = lambda _: {{0, 1}}
 from slimmer.blobs import File
 from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip
-from slimmer.elf.library import Kind, Task
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.library import Kind, Task
+from slimmer.elf.work.workshop import Workshop
 path = Path({str(archive)!r})
 content = Content([Piece(File(path.open("rb")), 0, path.stat().st_size)])
 with Workshop.opened() as workshop:

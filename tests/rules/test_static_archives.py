@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slimmer.elf.ar import MAGIC
+from slimmer.elf.archives.ar import MAGIC
 from slimmer.rules.static_archives import rule
 
 from handmade import Spec, data_of, file, flattened, hard_link, symlink

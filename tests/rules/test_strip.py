@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.elf.workshop import Workshop
+from slimmer.elf.work.workshop import Workshop
 from slimmer.image import Config
 from slimmer.plan import Plan, Scene
 from slimmer.propose import foresee, propose

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from slimmer.blobs import ZEROS, Bytes
 from slimmer.content import Content, Piece
 from slimmer.elf.binutils import Strip
-from slimmer.elf.library import Kind, Outcome, Task
+from slimmer.elf.work.library import Kind, Outcome, Task
 
 if TYPE_CHECKING:
     import socket

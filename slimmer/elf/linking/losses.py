@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import split
+from slimmer.elf.linking.dynamic import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slimmer.elf.linkage import Binding, Linkage
+    from slimmer.elf.linking.linkage import Binding, Linkage
 
 
 def broken(before: Linkage, after: Linkage) -> list[tuple[str, str]]:

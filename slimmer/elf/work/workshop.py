@@ -20,18 +20,18 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 from slimmer.blobs import File
-from slimmer.elf.library import Kind, slim
-from slimmer.elf.passing import messages, packed, send, understood
+from slimmer.elf.work.library import Kind, slim
+from slimmer.elf.work.passing import messages, packed, send, understood
 from slimmer.errors import SlimmerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from slimmer.elf.library import Outcome, Task
+    from slimmer.elf.work.library import Outcome, Task
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from slimmer.elf import worker; worker.main(*map(int, sys.argv[2:]))"
+    "from slimmer.elf.work import worker; worker.main(*map(int, sys.argv[2:]))"
 )
 _AHEAD = 32
 """How many shared objects the other process has before it, so that it need not wait for this one's turn between two."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import Dynamic, Outline, read_outline
+from slimmer.elf.linking.dynamic import Dynamic, Outline, read_outline
+from slimmer.elf.linking.symbols import Wanted
 from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
-from slimmer.elf.symbols import Wanted
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from slimmer.content import Content
-    from slimmer.elf.symbols import Table
+    from slimmer.elf.linking.symbols import Table
 
     Read = Dynamic | ElfError | None
 

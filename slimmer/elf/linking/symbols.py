@@ -17,8 +17,8 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from slimmer.elf.hashes import MAX_SYMBOLS, gnu_hash, hashes_at, symbol_count
+from slimmer.elf.linking.versions import VERSION, versions_of
 from slimmer.elf.mapped import place
-from slimmer.elf.versions import VERSION, versions_of
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:

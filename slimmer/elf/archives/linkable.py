@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slimmer.elf.archives.symbol_table import REMOVED, SYMBOL_TABLE, UNDEFINED, read_symbols
+from slimmer.elf.archives.tables import Tables
 from slimmer.elf.object import (
     SHF_INFO_LINK,
     SHT_GROUP,
@@ -14,16 +16,14 @@ from slimmer.elf.object import (
     SHT_SYMTAB,
     SHT_SYMTAB_SHNDX,
 )
-from slimmer.elf.symbol_table import REMOVED, SYMBOL_TABLE, UNDEFINED, read_symbols
-from slimmer.elf.tables import Tables
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Collection, Iterator
 
+    from slimmer.elf.archives.symbol_table import Symbol
     from slimmer.elf.object import Object, Section
-    from slimmer.elf.symbol_table import Symbol
 
 _STRUCTURE = frozenset({SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_REL, SHT_GROUP, SHT_SYMTAB_SHNDX})
 _AT_ONCE = 256 << 10

@@ -12,8 +12,8 @@ from slimmer.errors import ElfError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from slimmer.elf.archives.tables import Tables
     from slimmer.elf.object import Object, Section
-    from slimmer.elf.tables import Tables
 
 Symbol = tuple[bytes, int, int, int, int, int]
 """Name, value, size, info, other and place of a symbol; a plain tuple, because archives have millions.

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import DF_1_NODEFLIB, text
+from slimmer.elf.linking.dynamic import DF_1_NODEFLIB, text
 from slimmer.layer import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slimmer.elf.dynamic import Dynamic
+    from slimmer.elf.linking.dynamic import Dynamic
     from slimmer.rootfs import Rootfs
 
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")

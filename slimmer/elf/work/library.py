@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from slimmer.elf.ar import MAGIC, is_archive
-from slimmer.elf.archive import StrippedAlreadyError, slim_archive
+from slimmer.elf.archives.ar import MAGIC, is_archive
+from slimmer.elf.archives.archive import StrippedAlreadyError, slim_archive
 from slimmer.elf.machine import machine_of
 from slimmer.elf.shared import slim_shared_object
 from slimmer.errors import ElfError

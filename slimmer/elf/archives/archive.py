@@ -12,24 +12,24 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content
-from slimmer.elf import ar
 from slimmer.elf import object as elf_object
-from slimmer.elf.linkable import read
+from slimmer.elf.archives import ar
+from slimmer.elf.archives.linkable import read
+from slimmer.elf.archives.symbol_table import UNDEFINED
+from slimmer.elf.archives.tables import MAX_HELD
 from slimmer.elf.machine import EM_AARCH64, EM_ARM, EM_BPF, EM_MIPS
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.removable import removable
 from slimmer.elf.shared import require_gain
-from slimmer.elf.symbol_table import UNDEFINED
-from slimmer.elf.tables import MAX_HELD
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from slimmer.elf.archives.linkable import Linkable
+    from slimmer.elf.archives.symbol_table import Symbol
     from slimmer.elf.binutils import Strip
-    from slimmer.elf.linkable import Linkable
     from slimmer.elf.object import Object
-    from slimmer.elf.symbol_table import Symbol
 
 FLAGS = ("--strip-unneeded", "-D")
 _TIME_LIMIT = 600.0

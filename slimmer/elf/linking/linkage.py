@@ -11,17 +11,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.elf.dynamic import Dynamic, split
-from slimmer.elf.known import TEXTS, read_all
-from slimmer.elf.search import Loaded, Search
+from slimmer.elf.linking.dynamic import Dynamic, split
+from slimmer.elf.linking.known import TEXTS, read_all
+from slimmer.elf.linking.search import Loaded, Search
 from slimmer.layer import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slimmer.elf.known import Known
+    from slimmer.elf.linking.known import Known
+    from slimmer.elf.linking.symbols import Wanted
     from slimmer.elf.object import Format
-    from slimmer.elf.symbols import Wanted
     from slimmer.rootfs import Rootfs
 
     _Process = tuple[Format, int, bool]  # what objects of one process have in common; the last is whether it is musl

@@ -10,15 +10,15 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from slimmer.elf.linking.symbols import MAX_NAME, Symbols, Table
+from slimmer.elf.linking.versions import name_at
 from slimmer.elf.mapped import loaded
 from slimmer.elf.object import PT_DYNAMIC
-from slimmer.elf.symbols import MAX_NAME, Symbols, Table
-from slimmer.elf.versions import name_at
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
+    from slimmer.elf.linking.symbols import Wanted
     from slimmer.elf.object import Format, Object
-    from slimmer.elf.symbols import Wanted
 
 PT_INTERP = 3
 DF_1_NODEFLIB = 0x800

@@ -17,8 +17,8 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 from slimmer.elf.binutils import Spool
-from slimmer.elf.library import slim
-from slimmer.elf.passing import READY, messages, send, told, unpacked
+from slimmer.elf.work.library import slim
+from slimmer.elf.work.passing import READY, messages, send, told, unpacked
 from slimmer.errors import SlimmerError
 
 

@@ -1,0 +1,1 @@
+"""Who slims which library: this process and a second one beside it."""
