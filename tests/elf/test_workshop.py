@@ -215,7 +215,7 @@ def test_a_python_that_cannot_start_another_does_all_itself(
 
 def test_a_killed_process_is_an_error(opened: Open, archive: Path, noted: Noted, journal: Path) -> None:
     """The kernel ends a process for want of memory: no library is kept for a reason like that, the run ends."""
-    task = Task(opened(archive), Kind.ARCHIVE, "amd64", noted("sleep 60"), None)
+    task = Task(opened(archive), Kind.ARCHIVE, "amd64", noted("sleep 5"), None)
     with Workshop.opened() as workshop:
         workshop.begin([task])
         waited_for(journal.exists)
