@@ -36,8 +36,8 @@ def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
         yield from _differences(directory, planned)
     except OSError as error:
         raise SourceError(
-            f"the image on trial cannot be read where the engine keeps it, in {directory}: {error.strerror}; "
-            "if it was removed meanwhile, run slimmer again"
+            f"what is on trial cannot be read where the engine keeps it, in {directory}: {error.strerror}; "
+            "if the image was removed meanwhile, run slimmer again"
         ) from error
 
 
