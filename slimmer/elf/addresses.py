@@ -7,13 +7,13 @@ They are read as the loader finds them, by address from PT_DYNAMIC, out of what 
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from operator import add
 from typing import TYPE_CHECKING
 
 from slimmer.elf.hashes import symbol_count
 from slimmer.elf.mapped import loaded
+from slimmer.elf.numbers import numbers
 from slimmer.elf.object import PT_DYNAMIC
 from slimmer.errors import ElfError
 
@@ -164,9 +164,6 @@ def table_words(elf: Object, address: int, size: int) -> array[int]:
     """Give a table of the loaded object as words of its class."""
     if size > _MOST:
         raise ElfError(f"it has a table of {size} bytes")
-    words = array("Q" if elf.form.bits == 64 else "I")
-    if size >= words.itemsize:
-        words.frombytes(loaded(elf, address, size - size % words.itemsize))
-    if elf.form.little != (sys.byteorder == "little"):
-        words.byteswap()
-    return words
+    word = elf.form.bits // 8
+    data = loaded(elf, address, size - size % word) if size >= word else b""
+    return numbers(elf.form, "Q" if word == 8 else "I", data)

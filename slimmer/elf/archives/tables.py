@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from typing import TYPE_CHECKING
 
+from slimmer.elf.numbers import numbers
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
+    from array import array
+
     from slimmer.elf.object import Object, Section
 
 MAX_HELD = 4 << 20
@@ -22,7 +23,7 @@ class Tables:
 
     def __init__(self, elf: Object) -> None:
         self._content = elf.content
-        self._swapped = elf.form.little != (sys.byteorder == "little")
+        self._form = elf.form
         self._start = 0
         self._run = elf.content.read_at(0, elf.content.size) if elf.content.size <= MAX_HELD else b""
 
@@ -59,7 +60,4 @@ class Tables:
 
     def numbers(self, data: bytes, code: str) -> array[int]:
         """Give the numbers that DATA is a row of, each of the size that CODE has for `array`."""
-        found = array(code, data)
-        if self._swapped:
-            found.byteswap()
-        return found
+        return numbers(self._form, code, data)

@@ -8,8 +8,6 @@ nothing more, an object's table is read twice, and what the second reading keeps
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING
 from slimmer.elf.hashes import MAX_SYMBOLS, gnu_hash, hashes_at, symbol_count
 from slimmer.elf.linking.versions import VERSION, versions_of
 from slimmer.elf.mapped import place
+from slimmer.elf.numbers import numbers
 from slimmer.errors import ElfError
 
 if TYPE_CHECKING:
@@ -110,18 +109,12 @@ class _Rows:
     def indices(self) -> Sequence[int]:
         if self.indices_at is None:
             return (1,) * self.count
-        return self.numbers("H", self.content.read_at(self.indices_at, 2 * self.count))
-
-    def numbers(self, code: str, data: bytes) -> array[int]:
-        numbers = array(code, data)
-        if self.form.little != (sys.byteorder == "little"):
-            numbers.byteswap()
-        return numbers
+        return numbers(self.form, "H", self.content.read_at(self.indices_at, 2 * self.count))
 
     def columns(self) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """Give each symbol's st_name, st_info and st_shndx."""
         data = self.data()
-        words, halves = self.numbers("I", data), self.numbers("H", data)
+        words, halves = numbers(self.form, "I", data), numbers(self.form, "H", data)
         if self.form.bits == 64:
             return words[0::6], data[4::24], halves[3::12]
         return words[0::4], data[12::16], halves[7::8]
@@ -252,8 +245,9 @@ class Table:
 
     def _hashed(self, wanted: Wanted, at: int, first: int) -> Sequence[int]:
         """Give each symbol with the hash of a wanted name: by that a loader finds it, and no other."""
-        words = self.rows.numbers("I", self.rows.content.read_at(at, 4 * (self.rows.count - first)))
-        return list(compress(range(first, self.rows.count), map(wanted.hashes.__contains__, words)))
+        rows = self.rows
+        words = numbers(rows.form, "I", rows.content.read_at(at, 4 * (rows.count - first)))
+        return list(compress(range(first, rows.count), map(wanted.hashes.__contains__, words)))
 
 
 def _names(strings: bytes, starts: Iterable[int]) -> Iterator[bytes]:
