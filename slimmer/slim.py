@@ -113,7 +113,7 @@ def slim(options: Options, progress: Progress) -> Report:
         raise UsageError(f"the rule {GPU_CODE} needs to know for which GPUs: add --gpu-arch sm_90, say")
     place = transports.target_place(options.output)
     if not options.dry_run:
-        for path in (path for place in temporary.where_programs_work() for path in temporary.remove_left(place)):
+        for path in temporary.remove_left_by_programs():
             progress.note(f"removed {path}, which a run that was killed left")
     if options.tag is not None:
         Tag.parse(options.tag)  # before any engine is asked

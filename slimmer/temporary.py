@@ -45,17 +45,17 @@ def places_for(size: int) -> list[Path]:
     return [*memory, Path(tempfile.gettempdir())]
 
 
-def where_programs_work() -> list[Path]:
-    """Give the directories in which working directories are made: memory, and TMPDIR or the system's."""
-    return [_MEMORY, Path(tempfile.gettempdir())]
-
-
 def remove_left(place: Path) -> list[Path]:
     """Remove what runs that are over left in a directory, and give that; other people's things stay.
 
     What cannot be removed stays for the next who looks: strip may outlive who started it by a moment, and still write.
     """
     return [path for path in _left_in(place) if _removed(path)]
+
+
+def remove_left_by_programs() -> list[Path]:
+    """Remove what runs that are over left where programs work, in memory and in TMPDIR, and give that."""
+    return [path for place in (_MEMORY, Path(tempfile.gettempdir())) for path in remove_left(place)]
 
 
 def remove_left_below(places: Iterable[Path]) -> list[Path]:

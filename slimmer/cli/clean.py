@@ -22,7 +22,7 @@ def command(directories: tuple[Path, ...]) -> None:
     debug files were to go to; the next run that writes there removes them as well. What belongs to a run that goes on
     stays, and another machine's until it began a day ago.
     """
-    removed = [str(path) for place in temporary.where_programs_work() for path in temporary.remove_left(place)]
+    removed = [str(path) for path in temporary.remove_left_by_programs()]
     removed += [str(path) for path in temporary.remove_left_below(directories)]
     try:
         with Session(listener("auto")) as session:
