@@ -89,8 +89,10 @@ class Workshop:
         """
         wanted = set(tasks)
         with self._changed:
-            self._begun.difference_update(task for task in self._waiting if task not in wanted)
+            for tasks_left in (self._waiting, self._only_here):
+                self._begun.difference_update(task for task in tasks_left if task not in wanted)
             self._waiting = deque(task for task in self._waiting if task in wanted)
+            self._only_here = deque(task for task in self._only_here if task in wanted)
         self.begin(tasks)
         mine = set()
         while (task := self._taken()) is not None:
@@ -144,7 +146,11 @@ class Workshop:
             finally:
                 with self._changed:
                     self._is_open = False
-                    self._begun = {*self._done, *self._waiting}  # what it was at goes back to who asks for it next
+                    self._begun = {
+                        *self._done,
+                        *self._waiting,
+                        *self._only_here,
+                    }  # what it was at goes back to who asks for it next
                     self._changed.notify_all()
                 with suppress(OSError):  # it has ended already
                     mine.shutdown(socket.SHUT_RDWR)
