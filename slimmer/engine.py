@@ -174,22 +174,27 @@ class Engine:
     def _answered(self, chunks: Iterator[bytes], tag: Tag) -> Iterator[Iterator[bytes]]:
         """Give the body of a request that makes an image.
 
-        From the last byte sent until the engine's answer an interrupt waits: the engine goes on registering the image
-        whether its client listens or not, and an image that appears after the cleanup would stay. For the same reason
-        it is waited for when the answer is lost.
+        From before the last chunk is sent until the engine's answer an interrupt waits: the engine goes on registering
+        what it has the whole of whether its client listens or not, and an image that appears after the cleanup would
+        stay. For the same reason it is waited for when the answer is lost.
         """
         is_sent = False
         with ExitStack() as answered:
 
             def body() -> Iterator[bytes]:
                 nonlocal is_sent
-                yield from chunks
-                is_sent = True
+                last = b""
+                for chunk in chunks:
+                    if last:
+                        yield last
+                    last = chunk
                 answered.enter_context(
                     interrupts.held(
                         lambda: self.note("interrupted; waiting for the engine, so that nothing is left in it")
                     )
                 )
+                yield last
+                is_sent = True
 
             try:
                 yield body()

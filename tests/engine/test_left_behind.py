@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from slimmer.engine import Engine
+from slimmer.reference import Tag
 from slimmer.runs import Run
 
 from handmade import file, make_tar
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from docker_cli import Docker
@@ -53,3 +57,18 @@ def test_clean_leaves_what_is_alive(docker: Docker, slimmer: Slimmer, tmp_path: 
         docker("rm", "-fv", f"slimmer-{alive}-1")
         docker("rmi", f"slimmer-trial:{alive}-1-result")
     assert docker.leftovers() == before
+
+
+def test_an_interrupt_at_the_end_of_a_layer_leaves_no_image(docker: Docker) -> None:
+    """All of a layer is made when Ctrl-C comes: the engine has not got the whole of it, and makes no image."""
+    name = "slimmer-test/cut:1"
+    tar = make_tar(file("x", b"x" * 9000))
+
+    def layer() -> Iterator[bytes]:
+        yield from (tar[:4096], tar[4096:])
+        signal.raise_signal(signal.SIGINT)
+
+    with Engine.connect() as engine, pytest.raises(KeyboardInterrupt):
+        engine.import_layer(layer(), len(tar), Tag.parse(docker.will_make(name)))
+    time.sleep(1)
+    assert not docker.has(name)
