@@ -10,13 +10,13 @@ import io
 import os
 from bisect import bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from slimmer.blobs import Bytes
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from slimmer.blobs import Blob
 
@@ -40,16 +40,26 @@ class Piece(NamedTuple):
         return Piece(self.blob, self.offset + length, self.length - length) if length < self.length else None
 
 
+class Hearer(Protocol):
+    """Whoever needs the bytes of a content when they are read for somebody else."""
+
+    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+        """Take the next bytes of the content, which lie in BLOB from OFFSET."""
+
+    def end(self) -> None:
+        """Know that these were all."""
+
+
 _FIRST: tuple[int, ...] = (0,)
 
 
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_pieces", "_starts", "_then", "size")
+    __slots__ = ("_hearers", "_pieces", "_starts", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._then: tuple[Callable[[], object], ...] = ()
+        self._hearers: tuple[Hearer, ...] = ()
         found = tuple(pieces)
         self._pieces: Piece | tuple[Piece, ...]
         # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
@@ -66,15 +76,14 @@ class Content:
         """Be the same bytes in another process, and no more than that."""
         return Content, (self.pieces,)
 
-    def then(self, act: Callable[[], object]) -> None:
-        """Have ACT called after the bytes have been written into a layer, while the kernel still has them in memory."""
-        self._then = (*self._then, act)
+    def heard_by(self, hearer: Hearer) -> None:
+        """Have HEARER given the bytes when they are written into a layer: else each digest reads it anew."""
+        self._hearers = (*self._hearers, hearer)
 
-    def passed(self) -> None:
-        """Do what is to be done then, once."""
-        acts, self._then = self._then, ()
-        for act in acts:
-            act()
+    def take_hearers(self) -> tuple[Hearer, ...]:
+        """Give who is to hear the bytes that are read now. They hear them once."""
+        hearers, self._hearers = self._hearers, ()
+        return hearers
 
     @property
     def pieces(self) -> tuple[Piece, ...]:

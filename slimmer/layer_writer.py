@@ -102,7 +102,6 @@ def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
     for path, inode, link_to in named(entries):
         yield header(path, inode, link_to)
         if link_to is None and inode.content is not None:
-            yield from chunks_once(inode.content)
-            inode.content.passed()
+            yield from chunks_once(inode.content, inode.content.take_hearers())
             yield padding(inode.content.size)
     yield bytes(END_OF_ARCHIVE)

@@ -1,24 +1,32 @@
-"""Contents that are read once: what had to come from the disk for that does not stay in the kernel's memory.
+"""Contents that are read once: what has to come from the disk for that does not go through the kernel's memory.
 
 A layer of many gigabytes that passes through the page cache pushes everything else out of it, and taking so much memory
-in costs a virtual machine more than the copying: of 15 GB 15 seconds of processor time, 2 where each file gives way to
-the next. What the kernel had in memory before stays there: somebody may have use for it.
+in costs a virtual machine more than the copying. Files that the kernel has in memory already are read from there, and
+stay: somebody may have use for them.
 """
 
 from __future__ import annotations
 
+import mmap
+import os
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from slimmer.content import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from slimmer.content import Content
+    from slimmer.blobs import Blob
+    from slimmer.content import Content, Hearer
 
 _SMALL = 64 << 10
 """Bytes of a file with which nobody bothers."""
+_LARGE = 1 << 18
+"""Bytes of a file from which on reading past the kernel's memory is worth a buffer."""
 _STEP = 8 * CHUNK
+_ALIGNED = 4096
+"""What offsets are multiples of in reading with O_DIRECT (open(2)): the largest block that disks commonly have."""
 
 
 @runtime_checkable
@@ -31,22 +39,93 @@ class OnDisk(Protocol):
     def leave(self, offset: int, length: int) -> None:
         """Let the kernel forget LENGTH bytes from OFFSET, which pages begin at, unless it held them before."""
 
+    def direct(self) -> int | None:
+        """Give a new descriptor of the file that reads past the kernel's memory.
 
-def chunks_once(content: Content) -> Iterator[bytes]:
-    """Give all the bytes as `content.chunks` does, and leave them behind where they are a whole file's.
+        None where the kernel held it before, or the file system cannot do that.
+        """
 
-    Of a file that was changed they stay until its digests are computed, which is right afterwards: `Content.passed`.
-    """
-    if content.size < _SMALL:
+
+def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[bytes]:
+    """Give all the bytes, at most CHUNK at a time, and to HEARERS as well; what came from the disk is left behind."""
+    if content.size < _SMALL and not hearers:  # nearly all files
         yield from content.chunks()
         return
-    blobs = [piece.blob for piece in content.pieces if isinstance(piece.blob, OnDisk)]
-    for blob in blobs:
-        blob.look()
-    position = left = 0
-    for chunk in content.chunks():
-        yield chunk
-        position += len(chunk)
-        if len(content.pieces) == 1 and blobs and (position - left >= _STEP or position == content.size):
-            blobs[0].leave(left, position - left)
-            left = position
+    with ExitStack() as stack:
+        readers: dict[int, _Reader] = {}
+        for blob, start, length in content.pieces:
+            reader = readers.get(id(blob))
+            if reader is None:
+                reader = readers[id(blob)] = stack.enter_context(closing(_Reader(blob, content.size)))
+            position, stop = start, start + length
+            while position < stop:
+                data = reader.read(position, min(stop - position, CHUNK))
+                for hearer in hearers:
+                    hearer.hear(blob, position, data)
+                yield data
+                position += len(data)
+        for hearer in hearers:
+            hearer.end()
+
+
+class _Reader:
+    """Reads a blob from its beginning towards its end, of which SIZE bytes will be asked for."""
+
+    def __init__(self, blob: Blob, size: int) -> None:
+        self._blob = blob
+        self._disk = blob if size >= _SMALL and isinstance(blob, OnDisk) else None
+        self._direct: int | None = None
+        self._start = self._stop = 0
+        """Where what lies in the buffer begins and ends in the blob."""
+        self._left: int | None = None
+        """Up to where the kernel was told to forget the blob."""
+        self._end = 0
+        if self._disk is not None:
+            self._disk.look()
+            self._direct = self._disk.direct() if size >= _LARGE else None
+        if self._direct is not None:
+            self._buffer = _buffers.pop() if _buffers else mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Give bytes from OFFSET, one at least and LENGTH at most; raise what the blob raises."""
+        if self._direct is not None:
+            if not self._start <= offset < self._stop:
+                self._fill(offset)
+            if self._start <= offset < self._stop:
+                start = offset - self._start
+                data = self._buffer[start : min(start + length, self._stop - self._start)]
+                self._passed(offset, len(data))
+                return data
+            # It is the blob that says why.
+        data = self._blob.read_at(offset, length)
+        self._passed(offset, length)
+        return data
+
+    def close(self) -> None:
+        self._leave()
+        if self._direct is not None:
+            os.close(self._direct)
+            _buffers.append(self._buffer)
+
+    def _fill(self, offset: int) -> None:
+        self._start = self._stop = offset - offset % _ALIGNED
+        try:
+            self._stop += os.preadv(self._direct or 0, [self._buffer], self._start)
+        except OSError:
+            return
+
+    def _passed(self, offset: int, length: int) -> None:
+        if self._left is None:
+            self._left = offset - offset % _ALIGNED
+        self._end = max(self._end, offset + length)
+        if self._direct is None and self._end - self._left >= _STEP:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._disk is not None and self._left is not None and self._end > self._left:
+            self._disk.leave(self._left, self._end - self._left)
+            self._left = self._end - self._end % _ALIGNED
+
+
+_buffers: list[mmap.mmap] = []
+"""Aligned memory that no reader uses at the moment."""

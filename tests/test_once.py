@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
 import subprocess
+from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from slimmer.blobs import Bytes
 from slimmer.content import CHUNK, Content, Piece
+from slimmer.errors import SourceError
+from slimmer.formats import diff_directory
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.layer import Inode, Kind
+from slimmer.layer_writer import layer_chunks
 from slimmer.once import chunks_once
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from slimmer.blobs import Blob
 
 SIZE = 20 * CHUNK + 4097
 
@@ -74,31 +81,109 @@ def test_what_was_in_memory_stays_there(path: Path) -> None:
     assert held(path) >= SIZE
 
 
-def test_a_changed_file_stays_until_its_digests_are_known(path: Path) -> None:
-    """What is to be done afterwards is done once, while the bytes are still there; the old digest leaves the file."""
+def test_it_does_not_pass_through_memory(path: Path) -> None:
+    """What the kernel does not hold at first it does not hold half-way either."""
+    chunks = chunks_once(Content([Piece(stored(path), 0, SIZE)]))
+    read = sum(len(next(chunks)) for _ in range(10))
+
+    assert read == 10 * CHUNK
+    assert held(path) < SIZE // 20
+
+
+def test_parts_of_a_file(path: Path) -> None:
+    """They may begin and end anywhere, stand in any order, lie among other bytes and beyond each other."""
     file = stored(path)
-    old = Content([Piece(file, 0, SIZE)])
-    new = old.overlaid(40, b"new")
-    during: list[int] = []
-    new.then(lambda: during.append(held(path)))
-    new.then(lambda: digest(old))
+    pieces = [
+        Piece(file, 5, CHUNK + 1), Piece(Bytes(b"between"), 2, 4), Piece(file, CHUNK + 6, 3), Piece(file, SIZE - 4098, 4098),
+        Piece(file, 0, 4096), Piece(file, 3 * CHUNK - 1, 2 * CHUNK + 2),
+    ]  # fmt: skip
+    content = Content(pieces)
 
-    digest(new)
-    new.passed()
-    after = held(path)
-    new.passed()
+    parts = list(chunks_once(content))
 
-    assert len(during) == 1
-    assert during[0] >= SIZE
-    assert after < SIZE // 10
+    assert b"".join(parts) == content.read_at(0, content.size)
+    assert max(map(len, parts)) <= CHUNK
 
 
-def test_in_another_process_nothing_follows() -> None:
+def test_a_file_system_that_cannot_read_past_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes are the same, whether it says so at once or when it is read."""
+    content = Content([Piece(stored(path), 0, SIZE)])
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    for kind in (os.O_RDONLY | os.O_DIRECTORY, os.O_WRONLY):  # refused in open(2), and in read(2)
+        monkeypatch.setattr(diff_directory, "_PAST_MEMORY", kind)
+        forget(path)
+
+        assert digest(content) == expected
+
+
+def test_a_file_that_shrinks_meanwhile(path: Path) -> None:
+    """It is said, not filled up with what the buffer held before."""
+    chunks = chunks_once(Content([Piece(stored(path), 0, SIZE)]))
+    for _ in range(3):
+        next(chunks)
+    os.truncate(path, 5 * CHUNK + 10)
+
+    with pytest.raises(SourceError, match=r"'file' of layer sha256:1 cannot be read"):
+        list(chunks)
+
+
+def test_all_that_was_opened_is_closed(path: Path) -> None:
+    """Whether all is read or not."""
+    content = Content([Piece(stored(path), 0, SIZE)])
+    content.read_at(0, 1)
+    before = descriptors()
+    for count in (1, 99):
+        chunks = chunks_once(content)
+        deque(itertools.islice(chunks, count), maxlen=0)
+        del chunks
+
+        assert descriptors() == before
+
+
+def descriptors() -> list[str]:
+    """Give the descriptors that are open, less the one that is for that."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir() if path.exists())
+
+
+class Heard:
+    """What was heard of a content."""
+
+    def __init__(self) -> None:
+        self.places: list[tuple[Blob, int]] = []
+        self.data = b""
+        self.ends = 0
+
+    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+        """Note it."""
+        self.places.append((blob, offset))
+        self.data += data
+
+    def end(self) -> None:
+        """Note it."""
+        self.ends += 1
+
+
+def test_who_needs_the_bytes_hears_them_once() -> None:
+    """Where they lie, in their order, when the content is written into a layer the first time."""
+    blob, other = Bytes(b"some bytes"), Bytes(b"more")
+    content = Content([Piece(blob, 5, 5), Piece(other, 0, 2)])
+    heard = [Heard(), Heard()]
+    for one in heard:
+        content.heard_by(one)
+    inode = Inode(kind=Kind.FILE, mode=0o644, uid=0, gid=0, mtime=0, content=content)
+
+    written = [b"".join(layer_chunks(iter([("file", inode)]))) for _ in range(2)]
+
+    assert written[0] == written[1]
+    assert [(one.places, one.data, one.ends) for one in heard] == [([(blob, 5), (other, 0)], b"bytesmo", 1)] * 2
+
+
+def test_in_another_process_nobody_hears() -> None:
     """A content that is sent is its bytes."""
     content = Content([Piece(Bytes(b"bytes"), 1, 3)])
-    content.then(lambda: pytest.fail("this is another process"))
+    content.heard_by(Heard())
 
     sent = pickle.loads(pickle.dumps(content))  # noqa: S301 - as elf/work/passing.py does it
-    sent.passed()
 
     assert sent.read_at(0, 9) == b"yte"
+    assert sent.take_hearers() == ()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in a file's place would wait for a writer
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PAST_MEMORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECT", 0)
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 OPEN_FILES = 64
 """Files, and directories, that are open at a time in a process."""
@@ -166,6 +167,16 @@ class StoredFile:
         """Let the kernel forget LENGTH bytes from OFFSET, unless it held them before the first look."""
         if self._was_held is False:
             os.posix_fadvise(self._directory.open(self).number, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def direct(self) -> int | None:
+        """Give a new descriptor that reads past the kernel's memory, None where the kernel held the file before."""
+        if self._was_held is not False:
+            return None
+        try:
+            # The name may be another file's by now, the open descriptor is not: proc(5).
+            return os.open(f"/proc/self/fd/{self._directory.open(self).number}", _PAST_MEMORY)
+        except OSError:
+            return None
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise SourceError when the file is gone or is not what it was."""

@@ -7,6 +7,7 @@ hashing happens when the layer is written and the bytes are asked for.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,17 +48,74 @@ class Digests:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Content, str], bytes] = {}
+        self._expected: set[tuple[Content, str]] = set()
 
     def of(self, content: Content, algorithm: str) -> bytes:
         """Give the digest of a content, read a chunk at a time."""
         known = self._known.get((content, algorithm))
         if known is None:
-            # MD5 is what dpkg records. A FIPS build of OpenSSL gives it only to who promises that it protects nothing.
-            state = hashlib.new(algorithm, usedforsecurity=False)
+            state = _state(algorithm)
             for chunk in chunks_once(content):
                 state.update(chunk)
             known = self._known[content, algorithm] = state.digest()
         return known
+
+    def expect(self, new: Content, old: Content, algorithm: str) -> None:
+        """Compute the digests of both when NEW is written into a layer, from what is read for that."""
+        if (new, algorithm) not in self._expected:
+            self._expected.add((new, algorithm))
+            new.heard_by(_Both(self._known, new, old, algorithm))
+
+    def of_both(self, new: Content, old: Content, algorithm: str) -> tuple[bytes, bytes]:
+        """Give the digests of a changed file's content and of what it was made of, read together."""
+        if (new, algorithm) not in self._known:
+            deque(chunks_once(new, [_Both(self._known, new, old, algorithm)]), maxlen=0)
+        return self.of(new, algorithm), self.of(old, algorithm)
+
+
+class _Both:
+    """Hears a content that was made of another by leaving ranges out, and hashes both."""
+
+    def __init__(self, known: dict[tuple[Content, str], bytes], new: Content, old: Content, algorithm: str) -> None:
+        self._known = known
+        self._old = old
+        self._keys = ((new, algorithm), (old, algorithm))
+        self._states = (_state(algorithm), _state(algorithm))
+        self._place = old.pieces[0] if len(old.pieces) == 1 else None
+        self._hashed = 0
+        """Bytes of the old content."""
+
+    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+        if self._keys[0] in self._known:
+            return
+        new, old = self._states
+        new.update(data)
+        if self._place is None or blob is not self._place.blob:
+            return
+        at = offset - self._place.offset
+        # What does not stand in the order of the old one is read again for that, in its turn.
+        if self._hashed <= at <= self._old.size - len(data):
+            self._catch_up(at)
+            old.update(data)
+            self._hashed += len(data)
+
+    def end(self) -> None:
+        if self._keys[0] in self._known:
+            return
+        self._catch_up(self._old.size)
+        for key, state in zip(self._keys, self._states, strict=True):
+            self._known[key] = state.digest()
+
+    def _catch_up(self, stop: int) -> None:
+        """Hash the old content up to STOP."""
+        for chunk in chunks_once(self._old.slice(self._hashed, stop)):
+            self._states[1].update(chunk)
+        self._hashed = stop
+
+
+def _state(algorithm: str) -> hashlib._Hash:
+    # MD5 is what dpkg records. A FIPS build of OpenSSL gives it only to who promises that it protects nothing.
+    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 @dataclass(frozen=True, slots=True)

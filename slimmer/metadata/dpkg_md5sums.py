@@ -77,9 +77,9 @@ def _edits(
 
 def _sum(written: bytes, old: Content, new: Content, digests: Digests) -> Deferred:
     def md5() -> bytes:
-        made = digests.of(new, "md5").hex().encode()  # before the old one, which leaves the file behind
+        made, was = (one.hex().encode() for one in digests.of_both(new, old, "md5"))
         # Wrong before: somebody changed the file, or it lies at the place of one that was diverted (dpkg-divert).
-        return made if digests.of(old, "md5").hex().encode() == written else written
+        return made if was == written else written
 
-    new.then(md5)
+    digests.expect(new, old, "md5")
     return Deferred(_MD5, md5)

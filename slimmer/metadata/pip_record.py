@@ -179,16 +179,14 @@ def _edits(row: Row, old: Content, new: Content, digests: Digests) -> Iterator[E
     if row.hash:
         algorithm, _, written = row.hash.partition(b"=")
         start = row.hash_start + len(algorithm) + 1
-
-        def encoded(content: Content) -> bytes:
-            return urlsafe_b64encode(digests.of(content, algorithm.decode())).rstrip(b"=")
+        kind = algorithm.decode()
 
         def digest() -> bytes:
-            made = encoded(new)  # before the old one, which leaves the file behind
+            made, was = (urlsafe_b64encode(one).rstrip(b"=") for one in digests.of_both(new, old, kind))
             # A hash that was wrong before says that somebody changed the file. Slimming does not cover that up.
-            return made if encoded(old) == written else written
+            return made if was == written else written
 
-        new.then(digest)
+        digests.expect(new, old, kind)
         yield Edit(start, len(written), Deferred(len(written), digest), len(written))
     if row.size:
         size = b"%d" % new.size
