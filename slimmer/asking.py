@@ -1,6 +1,6 @@
 """Asking an engine: what that may raise, what a person is told of it, and a body of known length.
 
-With engine.py and containers.py the only importer of the docker SDK, and of what that is built on.
+With connecting.py, engine.py and containers.py the only importer of the docker SDK, and of what that is built on.
 """
 
 from __future__ import annotations

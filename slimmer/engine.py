@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from slimmer import interrupts
+from slimmer import connecting, interrupts
 from slimmer.asking import CUT_OFF, FAILURES, Measured, fail, first_line
 from slimmer.content import CHUNK
 from slimmer.errors import DestinationError, SlimmerError, SourceError
@@ -25,6 +24,8 @@ from slimmer.progress import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from docker import APIClient
 
     from slimmer.progress import Progress
     from slimmer.reference import Tag
@@ -38,7 +39,7 @@ _Answer = TypeVar("_Answer")
 class Engine:
     """The engine at DOCKER_HOST, or the local one."""
 
-    def __init__(self, client: docker.APIClient, where: str, progress: Progress) -> None:
+    def __init__(self, client: APIClient, where: str, progress: Progress) -> None:
         self.client = client
         self.where = where
         self._progress = progress
@@ -53,8 +54,7 @@ class Engine:
         """
         where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         try:
-            # Saving and loading gigabytes may keep the engine silent for minutes: there is no time limit on an answer.
-            client = docker.from_env(version="auto", timeout=None).api  # type: ignore[arg-type] # None is requests' own word for it
+            client = connecting.client()
         except FAILURES as error:
             if "Permission denied" in str(error):
                 raise SourceError(

@@ -41,7 +41,7 @@ ORDER = [
         "native_gpus",
         "headroom",
     ],
-    ["blobs", "runs", "ahead", "asking", "beside"],
+    ["blobs", "runs", "ahead", "asking", "beside", "connecting"],
     ["gates", "configuration"],
     ["errors"],
 ]
@@ -75,7 +75,8 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "owner"), [("click", ["cli"]), ("tqdm", ["terminal"]), ("docker", ["asking", "containers", "engine"])]
+    ("library", "owner"),
+    [("click", ["cli"]), ("tqdm", ["terminal"]), ("docker", ["asking", "connecting", "containers", "engine"])],
 )
 def test_a_library_has_one_importer(library: str, owner: list[str]) -> None:
     """The terminal and the engine are each known to one module."""
