@@ -10,7 +10,7 @@ import io
 import os
 from bisect import bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from slimmer.blobs import Bytes
 from slimmer.errors import SourceError
@@ -50,27 +50,28 @@ class Hearer(Protocol):
         """Know that these were all."""
 
 
-_FIRST: tuple[int, ...] = (0,)
-
-
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_hearers", "_pieces", "_starts", "size")
+    __slots__ = ("_hearers", "_places", "_starts", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._hearers: tuple[Hearer, ...] = ()
         found = tuple(pieces)
-        self._pieces: Piece | tuple[Piece, ...]
         # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
-        if len(found) == 1 and found[0].length:
-            self._pieces, self._starts, self.size = found[0], _FIRST, found[0].length
-            return
-        found = tuple(piece for piece in found if piece.length)
-        self._pieces = found[0] if len(found) == 1 else found
-        *starts, self.size = accumulate((piece.length for piece in found), initial=0)
-        self._starts = tuple(starts) if len(starts) != 1 else _FIRST
+        if len(found) != 1 or not found[0].length:
+            found = tuple(piece for piece in found if piece.length)
+        self._places: Any
+        """The pieces, or the blob in which the only one lies; and where they start, or where that one lies in it."""
+        self._starts: tuple[int, ...] | int
+        self.size: int
         """Length in bytes."""
+        if len(found) == 1:
+            self._places, self._starts, self.size = found[0]
+            return
+        self._places = found
+        *starts, self.size = accumulate((piece.length for piece in found), initial=0)
+        self._starts = tuple(starts)
 
     def __reduce__(self) -> tuple[type[Content], tuple[tuple[Piece, ...]]]:
         """Be the same bytes in another process, and no more than that."""
@@ -88,7 +89,9 @@ class Content:
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """Where the bytes lie."""
-        return (self._pieces,) if isinstance(self._pieces, Piece) else self._pieces
+        if isinstance(self._starts, int):
+            return (Piece(self._places, self._starts, self.size),)
+        return tuple(self._places)
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -100,8 +103,9 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        if isinstance(self._pieces, Piece):
-            return self._pieces.blob.read_at(self._pieces.offset + offset, length)
+        if isinstance(self._starts, int):
+            data: bytes = self._places.read_at(self._starts + offset, length)
+            return data
         parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -128,8 +132,8 @@ class Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
-        if isinstance(self._pieces, Piece):
-            return Content((Piece(self._pieces.blob, self._pieces.offset + start, stop - start),))
+        if isinstance(self._starts, int):
+            return Content((Piece(self._places, self._starts + start, stop - start),))
         return Content(self._parts(start, stop))
 
     def overlaid(self, offset: int, data: bytes) -> Content:
@@ -172,11 +176,12 @@ class Content:
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
     def _parts(self, start: int, stop: int) -> Iterator[Piece]:
-        index = max(bisect_right(self._starts, start) - 1, 0)
         pieces = self.pieces
+        starts = (0,) if isinstance(self._starts, int) else self._starts
+        index = max(bisect_right(starts, start) - 1, 0)
         while start < stop:
             piece = pieces[index]
-            skip = start - self._starts[index]
+            skip = start - starts[index]
             length = min(piece.length - skip, stop - start)
             yield piece if length == piece.length else Piece(piece.blob, piece.offset + skip, length)
             start += length

@@ -103,10 +103,7 @@ def inspect_gpu(reference: str, platform: Platform | None, progress: Progress) -
     """Give the GPU code of an image; raise SourceError when it cannot be read."""
     with Session(progress, platform) as session:
         found = opened(transports.source(reference, session), session)
-        facts = SourceFacts(
-            reference, found.id, found.size, found.flattened_size, len(found.image.layers), found.image.config.platform
-        )
-        return GpuInspection(facts, gpu_code(found.rootfs))
+        return GpuInspection(SourceFacts.of(found, reference), gpu_code(found.rootfs))
 
 
 def gpu_code(rootfs: Rootfs) -> GpuCode:

@@ -87,10 +87,7 @@ def inspect(reference: str, platform: Platform | None, progress: Progress) -> In
     """Say where the bytes of an image are; raise SourceError when it cannot be read."""
     with Session(progress, platform) as session:
         found = opened(transports.source(reference, session), session)
-        facts = SourceFacts(
-            reference, found.id, found.size, found.flattened_size, len(found.image.layers),
-            found.image.config.platform,
-        )  # fmt: skip
+        facts = SourceFacts.of(found, reference)
         tables = divided(found.rootfs)
         return Inspection(facts, found.rootfs, tables, potentials(found, progress), largest(found.rootfs, _MAX_LARGEST))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from slimmer.content import Content
-    from slimmer.image import Config, Image
+    from slimmer.image import Config, Image, Layer
     from slimmer.layer import Entry
     from slimmer.progress import Stage
     from slimmer.rootfs import Rootfs
@@ -33,7 +34,10 @@ class Opened:
     """An image that can be looked at until its session ends. Sizes are bytes of content."""
 
     source: Source
-    image: Image
+    config: Config
+    original: Image | None
+    """The image as it was read, for who puts it into an engine; None where the engine has it: its layers are let go."""
+    layers: int
     rootfs: Rootfs
     size: int
     """Of all layers, each counted by itself, as a graph driver's engine counts them."""
@@ -43,7 +47,7 @@ class Opened:
     @property
     def id(self) -> str:
         """What the engine knows the image by; the digest of its configuration where it lies in none."""
-        return self.source.engine_id or self.image.config.id
+        return self.source.engine_id or self.config.id
 
 
 def opened(source: Source, session: Session, seen: Seen | None = None) -> Opened:
@@ -52,22 +56,29 @@ def opened(source: Source, session: Session, seen: Seen | None = None) -> Opened
     SEEN hears of the files of each layer while that is read, many at a time, whatever a later layer makes of them.
     """
     image = source.read()
-    Platform.of(image.config.mapping).require_linux(source.reference)
+    config, layers, count = image.config, deque(image.layers), len(image.layers)
+    Platform.of(config.mapping).require_linux(source.reference)
+    # Where all of a layer's files lie takes as much memory as what they are.
+    original = image if source.engine_id is None else None
+    del image
     sizes: list[int] = []
-    with session.progress.stage("flattening", len(image.layers), "layer") as stage:
-        rootfs = flatten(_entries(image, sizes, stage, seen))
+    with session.progress.stage("flattening", count, "layer") as stage:
+        rootfs = flatten(_entries(config, layers, sizes, stage, seen))
     flattened_size = rootfs.size()
     if not flattened_size:
         raise SourceError(f"{source.reference} holds no files; there is nothing to slim")
-    return Opened(source, image, rootfs, sum(sizes), flattened_size)
+    return Opened(source, config, original, count, rootfs, sum(sizes), flattened_size)
 
 
-def _entries(image: Image, sizes: list[int], stage: Stage, seen: Seen | None) -> Iterator[tuple[str, Iterator[Entry]]]:
-    """Give each layer's name and entries; STAGE hears of every layer that is done, SEEN of its files."""
-    for layer in image.layers:
+def _entries(
+    config: Config, layers: deque[Layer], sizes: list[int], stage: Stage, seen: Seen | None
+) -> Iterator[tuple[str, Iterator[Entry]]]:
+    """Give each layer's name and entries; none is held longer. STAGE hears of every one that is done, SEEN of files."""
+    while layers:
+        layer = layers.popleft()
         entries = read_layer(layer.content, layer.diff_id)
         if seen is not None:
-            entries = _shown(entries, image.config, seen)
+            entries = _shown(entries, config, seen)
         yield layer.diff_id, _counted(entries, sizes)
         stage.advance(1)
 

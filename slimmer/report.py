@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slimmer.gates import Passage
     from slimmer.plan import Change, Kept, Plan
     from slimmer.propose import Links
+    from slimmer.reading import Opened
 
 _OF_RUNNERS = re.compile(r"##(?=\w*\[)")
 SCHEMA = "slimmer-report/1"
@@ -33,6 +34,11 @@ class SourceFacts:
     flattened_size: int
     layers: int
     platform: str
+
+    @classmethod
+    def of(cls, found: Opened, reference: str) -> SourceFacts:
+        """Give what is known of an image that was asked for as REFERENCE."""
+        return cls(reference, found.id, found.size, found.flattened_size, found.layers, found.config.platform)
 
 
 @dataclass(frozen=True, slots=True)

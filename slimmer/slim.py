@@ -136,7 +136,7 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
             foresee(chosen, files, Scene(Rootfs({}), config, options.settings, session.progress, workshop))
 
         found = opened(source, session, seen)
-        config = found.image.config
+        config = found.config
         laps.end("read")
         scene = Scene(found.rootfs, config, options.settings, session.progress, workshop)
         linkage = linked(scene)
@@ -146,9 +146,7 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
 
         planned, links = proposed({})
     laps.end("plan")
-    facts = SourceFacts(
-        options.reference, found.id, found.size, found.flattened_size, len(found.image.layers), config.platform
-    )
+    facts = SourceFacts.of(found, options.reference)
     report = Report(
         facts, planned, links, _estimate(planned), dry_run=options.dry_run, unverified=not options.verify,
         in_engine=target is None or target.in_engine,

@@ -45,7 +45,7 @@ def potentials(image: Opened, progress: Progress) -> tuple[Potential, ...]:
     found = []
     every = rules.discover()
     with Workshop.opened() as workshop:
-        scene = Scene(image.rootfs, image.image.config, Settings(), progress, workshop)
+        scene = Scene(image.rootfs, image.config, Settings(), progress, workshop)
         held = ((path, inode.content) for path, inode in image.rootfs.files() if inode.content is not None)
         foresee(every, held, scene)
         linkage = linked(scene)

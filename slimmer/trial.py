@@ -136,12 +136,13 @@ class Trials:
         return self._original
 
     def _found(self, found: Opened) -> Subject:
-        config, layers, engine_id = found.image.config, found.image.layers, found.source.engine_id
-        if engine_id is not None:
-            inspected = self.session.engine.find(engine_id)
+        config = found.config
+        if found.original is None:
+            inspected = self.session.engine.find(found.id)
             if inspected is None:
-                raise _gone(SourceError, "the source image", engine_id)
-            return Subject(engine_id, found.rootfs, config, inspected)
+                raise _gone(SourceError, "the source image", found.id)
+            return Subject(found.id, found.rootfs, config, inspected)
+        layers = found.original.layers
         writable = Writable(
             lambda: [(layer.content.size, layer.content.chunks()) for layer in layers],
             lambda _: config,

@@ -85,7 +85,7 @@ def test_a_reader_keeps_to_the_piece_that_is_asked_for() -> None:
 
     cursor = Cursor(content)
     assert cursor.read_at(0, 512) == b"a" * 512
-    assert cursor.slice(512, 512 + (1 << 30)).pieces[0] is content.pieces[1]
+    assert cursor.slice(512, 512 + (1 << 30)).pieces == content.pieces[1:2]
     assert cursor.read_at(512 + (1 << 30), 512) == b"z" * 512
 
     with content.open() as stream:
