@@ -71,14 +71,16 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
     wanted = known.wanted if known is not None else Wanted(keys)
     # Copies of one library, in several environments say, have their symbols once.
     alike = {found: found for found in read.values() if isinstance(found, Dynamic)}
-    for content, outline in outlines.items():
+    tables: dict[Content, Table] = {}
+    for content in list(outlines):
+        outline = outlines.pop(content)
         try:
             dynamic = outline.complete(wanted)
         except ElfError as error:
             read[content] = _kept(error)
         else:
-            read[content] = alike.setdefault(dynamic, dynamic)
-    tables = {content: outline.table for content, outline in outlines.items()}
+            read[content] = dynamic = alike.setdefault(dynamic, dynamic)
+            tables[content] = replace(outline.table, undefined=dynamic.symbols.undefined)
     objects = {path: content for path, content in contents.items() if read[content] is not None}
     return Known(read, wanted, objects, tables)
 

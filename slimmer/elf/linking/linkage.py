@@ -75,6 +75,8 @@ class Linkage:
     """What begins as an ELF object and cannot be read, with the reason."""
     known: Known
     """What each file's content was read as, so that the linkage of a changed root reads only what changed."""
+    sets: dict[frozenset[bytes], frozenset[bytes]]
+    """Every set of symbols that is in a binding, once: copies of a library, and a changed root, have the same ones."""
 
     def provided(self) -> Iterator[tuple[str, str, str]]:
         """Give each path, the name of a symbol that a process must provide, and the path of who defines it."""
@@ -109,7 +111,8 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
             objects[path] = read
         elif read is not None:
             skipped.append((path, str(read)))
-    bindings = _Linker(rootfs, env, objects, found.wanted).bindings()
+    sets = known.sets if known is not None else {}
+    bindings = _Linker(rootfs, env, objects, found.wanted, sets).bindings()
     chosen = _best_names(rootfs, bindings)
     return Linkage(
         objects=len(chosen),
@@ -119,6 +122,7 @@ def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -
         bindings=bindings,
         skipped=tuple(skipped),
         known=found,
+        sets=sets,
     )
 
 
@@ -135,7 +139,15 @@ def _best_names(rootfs: Rootfs, bindings: Mapping[str, Binding]) -> dict[str, li
 class _Linker:
     """The linking of one root."""
 
-    def __init__(self, rootfs: Rootfs, env: Mapping[str, str], objects: Mapping[str, Dynamic], wanted: Wanted) -> None:
+    def __init__(
+        self,
+        rootfs: Rootfs,
+        env: Mapping[str, str],
+        objects: Mapping[str, Dynamic],
+        wanted: Wanted,
+        sets: dict[frozenset[bytes], frozenset[bytes]],
+    ) -> None:
+        self._sets = sets
         self._rootfs = rootfs
         self._objects = objects
         self._wanted = wanted
@@ -160,8 +172,8 @@ class _Linker:
             left = {symbol for symbol in closure.missing if symbol not in anybody}
             for symbol in closure.missing - left:
                 provided.setdefault(anybody[symbol], set()).add(symbol)
-            by_provider = {provider: frozenset(provided[provider]) for provider in sorted(provided)}
-            closures[path] = replace(closure, provided=by_provider, missing=frozenset(left))
+            by_provider = {provider: self._one(provided[provider]) for provider in sorted(provided)}
+            closures[path] = replace(closure, provided=by_provider, missing=self._one(left))
         return closures
 
     def _providers(self, process: _Process, symbols: set[bytes]) -> dict[bytes, str]:
@@ -193,9 +205,14 @@ class _Linker:
             if not missing:
                 break
             if answered := missing & self._answers(loaded.path, musl=self._processes[path][2]):
-                bound[loaded.path] = frozenset(answered)
+                bound[loaded.path] = self._one(answered)
                 missing -= answered
-        return Binding(needed, bound, {}, frozenset(missing))
+        return Binding(needed, bound, {}, self._one(missing))
+
+    def _one(self, symbols: set[bytes]) -> frozenset[bytes]:
+        """Give the one set of these symbols that is held."""
+        made = frozenset(symbols)
+        return self._sets.setdefault(made, made)
 
     def _scope(self, main: Loaded) -> tuple[dict[str, str | None], list[Loaded]]:
         """Give the main object's needed libraries and all objects in the order of lookup, breadth first.
