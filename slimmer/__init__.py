@@ -9,14 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slimmer.api import CheckFailedError, GateFailedError, Inspection, Report, inspect, run, write_report
+    from slimmer.api import (
+        CheckFailedError,
+        GateFailedError,
+        GpuInspection,
+        Inspection,
+        Report,
+        inspect,
+        inspect_gpu,
+        run,
+        write_report,
+    )
     from slimmer.errors import SlimmerError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "CheckFailedError", "GateFailedError", "Inspection", "Report", "SlimmerError", "__version__", "inspect", "run",
-    "write_report",
+    "CheckFailedError", "GateFailedError", "GpuInspection", "Inspection", "Report", "SlimmerError", "__version__",
+    "inspect", "inspect_gpu", "run", "write_report",
 ]  # fmt: skip
 
 

@@ -11,11 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slimmer import inspection, reports
+from slimmer import gpu_inspection, inspection, reports
 from slimmer.checks.command import command_specs
 from slimmer.errors import UsageError
 from slimmer.formats.compression import Compression
 from slimmer.gates import Gates
+from slimmer.gpu_inspection import GpuInspection
 from slimmer.inspection import Inspection
 from slimmer.metadata.gpu_targets import gpus_asked_for
 from slimmer.platforms import Platform
@@ -29,7 +30,10 @@ from slimmer.trial import Wanted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CheckFailedError", "GateFailedError", "Inspection", "Progress", "Report", "inspect", "run", "write_report"]
+__all__ = [
+    "CheckFailedError", "GateFailedError", "GpuInspection", "Inspection", "Progress", "Report", "inspect",
+    "inspect_gpu", "run", "write_report",
+]  # fmt: skip
 
 
 def run(
@@ -89,8 +93,16 @@ def _text(amount: str | int | None) -> str | None:
 
 def inspect(reference: str, *, platform: str | None = None, progress: Progress | None = None) -> Inspection:
     """Say where the bytes of an image are: `slimmer inspect`. Raises UsageError or SourceError."""
-    wanted = Platform.parse(platform) if platform else None
-    return inspection.inspect(reference, wanted, progress if progress is not None else Silence())
+    return inspection.inspect(reference, *_where(platform, progress))
+
+
+def inspect_gpu(reference: str, *, platform: str | None = None, progress: Progress | None = None) -> GpuInspection:
+    """Say which library holds code for which GPUs: `slimmer inspect --gpu`. Raises UsageError or SourceError."""
+    return gpu_inspection.inspect_gpu(reference, *_where(platform, progress))
+
+
+def _where(platform: str | None, progress: Progress | None) -> tuple[Platform | None, Progress]:
+    return Platform.parse(platform) if platform else None, progress if progress is not None else Silence()
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:

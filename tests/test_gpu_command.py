@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from slimmer import SlimmerError, inspect_gpu
 from slimmer.elf.gpu.fatbin import LTO_IR, PTX
 from slimmer.gpu_inspection import GpuInspection, gpu_code
 from slimmer.gputable import gpu_table
@@ -130,6 +131,16 @@ def test_the_facts_for_a_program(image: str, slimmer: Slimmer, tmp_path: Path) -
     saved = json.loads((tmp_path / "r.json").read_text())["saved"]
     assert 0 <= choice["saves"] - saved < 4096  # whole pages of it are given back
     assert choice["saves_with_proprietary"] == 2 * choice["saves"]
+
+
+def test_from_python(image: str, slimmer: Slimmer) -> None:
+    """The same facts as of the command, and the same refusals."""
+    facts = inspect_gpu(image).as_json()
+
+    assert facts == json.loads(slimmer("inspect", "--gpu", "-q", "--json", image).stdout)
+    assert {each["path"] for each in facts["libraries"]} == {"/lib/libtorch_cuda.so", "/lib/libcublas.so.12"}
+    with pytest.raises(SlimmerError, match="linux/arm64"):
+        inspect_gpu(image, platform="linux/arm64")
 
 
 def test_a_page_is_of_an_inspection_only(image: str, slimmer: Slimmer, tmp_path: Path) -> None:
