@@ -24,8 +24,11 @@ def main() -> NoReturn:
         with interrupts.held():
             from slimmer import cli  # noqa: PLC0415 - see above
         status = cli.run_command_line()
-    except KeyboardInterrupt:
-        sys.stderr.write("slimmer: interrupted; nothing was tagged and nothing is left behind\n")
+    except KeyboardInterrupt as interrupt:
+        interrupts.ignore()  # all is done; one more would take the status from it, also while Python ends
+        notes = getattr(interrupt, "__notes__", ())
+        left = f"; {'; '.join(notes)}" if notes else " and nothing is left behind"
+        sys.stderr.write(f"slimmer: interrupted; nothing was tagged{left}\n")
         status = INTERRUPTED
     sys.exit(status)
 

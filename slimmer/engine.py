@@ -44,6 +44,8 @@ class Engine:
         self.where = where
         self._progress = progress
         self._is_gone = False
+        self.is_tidy = True
+        """Whether all that was to be cleaned up is; the person was told where something may be left."""
 
     @classmethod
     @contextmanager
@@ -242,10 +244,15 @@ class Engine:
 
     def tidy(self, deed: Callable[[], None]) -> None:
         """Do what cleans up at an end. That it cannot be done is told, and hides no fault before it and no success."""
-        try:
-            deed()
-        except SlimmerError as error:
-            self.note(str(error))
+        with interrupts.held():
+            is_done = False
+            try:
+                deed()
+                is_done = True
+            except SlimmerError as error:
+                self.note(str(error))
+            finally:  # whoever presses Ctrl-C three times does not wait for it
+                self.is_tidy &= is_done
 
     def surely(self, deed: Callable[[], _Answer]) -> _Answer:
         """Ask for what must be done whatever happens: twice of an engine that stumbles or is gone for a while."""

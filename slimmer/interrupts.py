@@ -43,13 +43,18 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+_holds: list[None] = []
+"""Not empty while interrupts are held."""
+
+
 @contextmanager
 def held(on_interrupt: Callable[[], None] | None = None) -> Iterator[None]:
     """Let no interrupt in; raise KeyboardInterrupt at the end when one came. A third one is not held: it ends the wait.
 
-    ON_INTERRUPT is called at the first, to tell the person why nothing happens yet.
+    ON_INTERRUPT is called at the first, to tell the person why nothing happens yet. Within another hold it is that
+    one's end that counts: several steps that belong together are all done.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _holds:
         yield
         return
     count = 0
@@ -65,9 +70,11 @@ def held(on_interrupt: Callable[[], None] | None = None) -> Iterator[None]:
     before = {
         number: signal.signal(number, remember) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN
     }
+    _holds.append(None)
     try:
         yield
     finally:
+        _holds.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
         if count:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from slimmer.progress import Progress
 
 
+MAY_BE_LEFT = "`slimmer clean` removes what may be left in the engine"
+"""What a KeyboardInterrupt notes (PEP 678) that ends a run whose cleaning up was not done."""
 _Held = TypeVar("_Held")
 
 
@@ -35,6 +37,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, KeyboardInterrupt) and self._engine is not None and not self._engine.is_tidy:
+            error.add_note(MAY_BE_LEFT)
         self._stack.close()
 
     def hold(self, context: AbstractContextManager[_Held]) -> _Held:

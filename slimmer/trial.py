@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimmer import checks
+from slimmer import checks, interrupts
 from slimmer.checks import FAILED, Pair, Stored, Subject
 from slimmer.checks.command import CommandCheck
 from slimmer.containers import Containers, ImageGoneError, Recalling, remove_left
@@ -81,8 +81,9 @@ class Trials:
         try:
             yield trials
         finally:
-            for tag in reversed(list(trials._tags)):  # an image before one that it lies upon
-                trials._drop(tag)
+            with interrupts.held():  # each of them, however often somebody interrupts
+                for tag in reversed(list(trials._tags)):  # an image before one that it lies upon
+                    trials._drop(tag)
         if trials._has_looked:
             # An engine ends what a killed run had asked for, so it may have put it there since.
             session.engine.tidy(trials._remove_left_behind)

@@ -28,6 +28,31 @@ def test_an_error_does_not_take_an_interrupt_with_it() -> None:
     assert isinstance(caught.value.__context__, LookupError)
 
 
+def test_steps_that_belong_together_are_all_done() -> None:
+    """A hold within a hold raises nothing at its end; the outer one does."""
+    done = []
+
+    with pytest.raises(KeyboardInterrupt), interrupts.held():
+        for step in range(3):
+            with interrupts.held():
+                os.kill(os.getpid(), signal.SIGINT if step == 0 else signal.SIGTERM if step == 1 else 0)
+                done.append(step)
+
+    assert done == [0, 1, 2]
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_third_is_not_held() -> None:
+    """Somebody who does not want to wait need not, and afterwards interrupts are held as before."""
+    with pytest.raises(KeyboardInterrupt), interrupts.held(), interrupts.held():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it was held")
+    with pytest.raises(KeyboardInterrupt), interrupts.held():
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_without_an_interrupt_an_error_stays_what_it_is() -> None:
     """Holding changes nothing else."""
     with pytest.raises(LookupError), interrupts.held():

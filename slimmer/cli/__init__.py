@@ -41,7 +41,8 @@ def run_command_line() -> int:
     try:
         commands.main(standalone_mode=False)
     except click.Abort as error:
-        raise KeyboardInterrupt from error  # click's name for it
+        # click's name for it; what was noted is on the one that came.
+        raise (error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else KeyboardInterrupt) from None
     except click.ClickException as error:
         error.show()
         return error.exit_code

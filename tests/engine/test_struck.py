@@ -5,11 +5,15 @@ Moments by lot, a hundred and more of them, are tests/hard's.
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from own_engine import OwnEngine
 from strikes import Moment
 
 if TYPE_CHECKING:
@@ -58,3 +62,36 @@ def test_an_interrupted_run_leaves_nothing(field: Arena) -> None:
         assert struck.was_in_time, place
         assert struck.status == 130, f"{place}: {struck.said}"
         assert struck.amiss_when_interrupted() + struck.wrong + struck.left == [], f"{place}: {struck.said}"
+
+
+def test_who_does_not_wait_for_the_engine_is_told_what_to_do(field: Arena) -> None:
+    """Ctrl-C again and again while the engine hangs: exit 130, and no word that nothing is left."""
+    assert isinstance(field.engine, OwnEngine)
+    running = field.start(field.ways[IN_PLACE])
+    running.wait("slimmer: verifying", 0.3)
+    with field.engine.hanging():
+        for _ in range(20):
+            running.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.process.wait(0.5)
+                break
+
+    assert running.ended() == 130, running.said
+    last = "slimmer: interrupted; nothing was tagged; `slimmer clean` removes what may be left in the engine"
+    assert running.said.splitlines()[-1] == last
+    said = field.clean()  # an engine that goes on may do yet what it was asked for
+    assert field.left() == [], said
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.05, 0.2])
+def test_whoever_interrupts_twice_has_all_cleaned_up(field: Arena, seconds: float) -> None:
+    """The second Ctrl-C comes while the first thing of several is cleaned up, or when all is and Python ends."""
+    running = field.start(field.ways[ARCHIVE])
+    running.wait("slimmer: verifying", 0.7)
+    running.process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    running.process.send_signal(signal.SIGTERM)
+    struck = field.look(running, field.ways[ARCHIVE])
+
+    assert struck.status == 130, struck.said
+    assert struck.amiss_when_interrupted() + struck.wrong + struck.left == [], struck.said

@@ -64,10 +64,24 @@ class OwnEngine(Docker):
             if number == signal.SIGKILL:
                 self._process.kill()
             else:
-                # unshare itself takes no notice of it; its one child is the engine.
-                (child,) = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-                os.kill(int(child), number)
+                self.signal(number)
         self._process.wait(_SETTLES)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the engine a signal."""
+        assert self._process is not None
+        # unshare itself takes no notice of it; its one child is the engine.
+        (child,) = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        os.kill(int(child), number)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let the engine answer nobody, as one that the machine has no time for."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
 
 @contextmanager
