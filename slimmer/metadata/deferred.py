@@ -60,6 +60,21 @@ class Digests:
             known = self._known[content, algorithm] = state.digest()
         return known
 
+    def amended(
+        self, written: bytes, old: Content, new: Content, algorithm: str, encode: Callable[[bytes], bytes]
+    ) -> Deferred:
+        """Give what stands in a list for NEW where WRITTEN stood for OLD: a digest, as ENCODE writes it there.
+
+        One that was wrong before stays: somebody changed the file, and slimming does not cover that up.
+        """
+
+        def make() -> bytes:
+            made, was = map(encode, self.of_both(new, old, algorithm))
+            return made if was == written else written
+
+        self.expect(new, old, algorithm)
+        return Deferred(len(written), make)
+
     def expect(self, new: Content, old: Content, algorithm: str) -> None:
         """Compute the digests of both when NEW is written into a layer, from what is read for that."""
         if (new, algorithm) not in self._expected:

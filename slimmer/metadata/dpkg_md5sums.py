@@ -10,7 +10,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
+from slimmer.metadata.deferred import Digests, Edit, edited
 from slimmer.plan import Keep, Replace
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _DIRECTORIES = ("var/lib/dpkg/info", "var/lib/dpkg/status.d")
 _LINE = re.compile(rb"^([0-9a-f]{32})  ([^\n]+)$", re.MULTILINE)
-_MD5 = 32
 
 
 def amend(before: Rootfs, changed: Mapping[str, Content], removed: Collection[str] = ()) -> Iterator[Replace | Keep]:
@@ -72,14 +71,10 @@ def _edits(
         path = f"{place}/{name.decode('utf-8', 'surrogateescape')}".lstrip("/")
         inode = rootfs.get(path)
         if path in changed and inode is not None and inode.content is not None:
-            yield Edit(line.start(1), _MD5, _sum(line[1], inode.content, changed[path], digests), _MD5)
+            # It may be wrong also where the file lies at the place of one that was diverted (dpkg-divert).
+            md5 = digests.amended(line[1], inode.content, changed[path], "md5", _encoded)
+            yield Edit(line.start(1), md5.size, md5, md5.size)
 
 
-def _sum(written: bytes, old: Content, new: Content, digests: Digests) -> Deferred:
-    def md5() -> bytes:
-        made, was = (one.hex().encode() for one in digests.of_both(new, old, "md5"))
-        # Wrong before: somebody changed the file, or it lies at the place of one that was diverted (dpkg-divert).
-        return made if was == written else written
-
-    digests.expect(new, old, "md5")
-    return Deferred(_MD5, md5)
+def _encoded(digest: bytes) -> bytes:
+    return digest.hex().encode()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.blobs import Bytes
 from slimmer.layer import Kind
-from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
+from slimmer.metadata.deferred import Digests, Edit, edited
 from slimmer.metadata.record_rows import locator, row_path, rows_of
 from slimmer.plan import Keep, Replace
 
@@ -179,15 +179,12 @@ def _edits(row: Row, old: Content, new: Content, digests: Digests) -> Iterator[E
     if row.hash:
         algorithm, _, written = row.hash.partition(b"=")
         start = row.hash_start + len(algorithm) + 1
-        kind = algorithm.decode()
-
-        def digest() -> bytes:
-            made, was = (urlsafe_b64encode(one).rstrip(b"=") for one in digests.of_both(new, old, kind))
-            # A hash that was wrong before says that somebody changed the file. Slimming does not cover that up.
-            return made if was == written else written
-
-        digests.expect(new, old, kind)
-        yield Edit(start, len(written), Deferred(len(written), digest), len(written))
+        digest = digests.amended(written, old, new, algorithm.decode(), _encoded)
+        yield Edit(start, digest.size, digest, digest.size)
     if row.size:
         size = b"%d" % new.size
         yield Edit(row.size_start, len(row.size), Bytes(size), len(size))
+
+
+def _encoded(digest: bytes) -> bytes:
+    return urlsafe_b64encode(digest).rstrip(b"=")
