@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from slimmer.content import CHUNK
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SMALL = 64 << 10
 """Bytes of a file with which nobody bothers."""
-_LARGE = 1 << 18
+_LARGE = 256 << 10
 """Bytes of a file from which on reading past the kernel's memory is worth a buffer."""
 _STEP = 8 * CHUNK
 _ALIGNED = 4096
@@ -88,17 +88,9 @@ class _Reader:
 
     def read(self, offset: int, length: int) -> bytes:
         """Give bytes from OFFSET, one at least and LENGTH at most; raise what the blob raises."""
-        if self._direct is not None:
-            if not self._start <= offset < self._stop:
-                self._fill(offset)
-            if self._start <= offset < self._stop:
-                start = offset - self._start
-                data = self._buffer[start : min(start + length, self._stop - self._start)]
-                self._passed(offset, len(data))
-                return data
-            # It is the blob that says why.
-        data = self._blob.read_at(offset, length)
-        self._passed(offset, length)
+        data = self._past_memory(self._direct, offset, length) if self._direct is not None else b""
+        data = data or self._blob.read_at(offset, length)  # where there was nothing, it is the blob that says why
+        self._passed(offset, len(data))
         return data
 
     def close(self) -> None:
@@ -107,12 +99,13 @@ class _Reader:
             os.close(self._direct)
             _buffers.append(self._buffer)
 
-    def _fill(self, offset: int) -> None:
-        self._start = self._stop = offset - offset % _ALIGNED
-        try:
-            self._stop += os.preadv(self._direct or 0, [self._buffer], self._start)
-        except OSError:
-            return
+    def _past_memory(self, direct: int, offset: int, length: int) -> bytes:
+        if not self._start <= offset < self._stop:
+            self._start = self._stop = offset - offset % _ALIGNED
+            with suppress(OSError):
+                self._stop += os.preadv(direct, [self._buffer], self._start)
+        start = offset - self._start
+        return self._buffer[start : min(start + length, self._stop - self._start)]
 
     def _passed(self, offset: int, length: int) -> None:
         if self._left is None:
