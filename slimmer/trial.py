@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimmer import checks, interrupts
+from slimmer import checks
 from slimmer.checks import FAILED, Pair, Stored, Subject
 from slimmer.checks.command import CommandCheck
 from slimmer.containers import Containers, ImageGoneError, Recalling, remove_left
@@ -81,9 +81,8 @@ class Trials:
         try:
             yield trials
         finally:
-            with interrupts.held():  # each of them, however often somebody interrupts
-                for tag in reversed(list(trials._tags)):  # an image before one that it lies upon
-                    trials._drop(tag)
+            if trials._tags:
+                session.engine.tidy(trials._drop_all)
         if trials._has_looked:
             # An engine ends what a killed run had asked for, so it may have put it there since.
             session.engine.tidy(trials._remove_left_behind)
@@ -123,6 +122,10 @@ class Trials:
         self._tags.remove(tag)
         engine = self.session.engine
         engine.tidy(lambda: engine.discard(str(tag)))
+
+    def _drop_all(self) -> None:
+        for tag in reversed(list(self._tags)):  # an image before one that it lies upon
+            self._drop(tag)
 
     def keep(self, trial: Trial) -> str:
         """Give a trial a name that stays, and give that."""
