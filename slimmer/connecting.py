@@ -30,6 +30,7 @@ def client() -> docker.APIClient:
     made = docker.from_env(version="auto", timeout=None).api  # type: ignore[arg-type] # None is requests' own word for it
     adapter = made.get_adapter(made.base_url)
     if isinstance(adapter, UnixHTTPAdapter):
+        adapter.close()  # it has asked for the version, and would keep that connection
         made.mount("http+docker://", _Adapter(adapter.socket_path, adapter.timeout))
     return made
 
