@@ -55,6 +55,7 @@ def run(
     Raises UsageError, CheckFailedError, GateFailedError, SourceError or DestinationError, each a SlimmerError.
     Whichever it is, nothing was tagged or written.
     """
+    wanted, heard = _where(platform, progress)
     gpus = gpus_asked_for(_several(gpu_arch), os.environ)
     settings = Settings(
         _choice(StripWith, strip_with, "strip_with"), include_proprietary=include_proprietary, gpu_arch=gpus,
@@ -63,14 +64,13 @@ def run(
     also = (*_several(also), *([GPU_CODE] if settings.changes_gpu_code else []))
     options = Options(
         reference, tag, output, _choice(Compression, compression, "compression") if compression else None,
-        Platform.parse(platform) if platform else None,
-        _several(only), also, _several(skip), _several(exclude),
+        wanted, _several(only), also, _several(skip), _several(exclude),
         dry_run=dry_run, verify=verify, settings=settings,
         debug_dir=Path(debug_dir) if debug_dir is not None else None, created=source_date(os.environ),
         gates=Gates(_text(max_size), _text(min_saving)), compressed=compressed,
         wanted=Wanted(command_specs(checks), http_path), keep_trial=keep_trial,
     )  # fmt: skip
-    return slim(options, progress if progress is not None else Silence())
+    return slim(options, heard)
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
