@@ -50,6 +50,8 @@ def words(found: tuple[Entry, ...]) -> str:
         pytest.param("100 100f 103a 80", "103", True, "100 100f 103a", id="plain code stays beside newer variants"),
         pytest.param("80 100f", "90", True, "80", id="a family's code is not for other families"),
         pytest.param("100f 120f 80", "121", True, "120f", id="a family's code is for its newer members"),
+        pytest.param("90a ptx80 ptx75", "90", False, "90a ptx80", id="PTX stays beside variants without plain code"),
+        pytest.param("90 90a ptx80", "90", False, "90 90a", id="not beside plain code"),
         pytest.param("ptx90a ptx80", "100", False, "ptx80", id="specific PTX is for nothing newer"),
         pytest.param("ptx100f ptx80 50", "103", False, "ptx100f ptx80", id="a family's PTX is for its newer members"),
         pytest.param("ptx100a 80", "80", True, "80", id="specific PTX is nothing for newer GPUs"),

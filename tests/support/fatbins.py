@@ -1,19 +1,18 @@
-"""Libraries with GPU code: containers made by hand and linked by gcc, and real ones by nvcc where there is one."""
+"""Libraries with GPU code: containers made by hand and linked by gcc, and real ones by nvcc."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from slimmer.elf.gpu.fatbin import CONTAINER, CUBIN, ENTRY
+
+from nvidia_tools import libraries, program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,17 +122,16 @@ def digests(containers: Sequence[bytes]) -> list[str]:
 def nvcc(
     directory: Path, sources: Sequence[str], codes: Sequence[str], *flags: str, name: str = "libcuda_code.so"
 ) -> Path:
-    """Compile sources of fixtures/cuda for CODES such as `sm_90` and `compute_90`; skip the test where there is no nvcc."""
-    program = shutil.which("nvcc")
-    if program is None:
-        pytest.skip("there is no nvcc in PATH; the CUDA toolkit has it")
+    """Compile sources of fixtures/cuda for CODES such as `sm_90` and `compute_90`."""
     wanted = [f"-gencode=arch=compute_{code.partition('_')[2]},code={code}" for code in codes]
     result = directory / name
     command: list[str | Path] = [
-        program,
+        program("nvcc"),
+        "--threads=2",
         "-shared",
         "-Xcompiler",
         "-fPIC",
+        *(f"-L{each}" for each in libraries()),
         *flags,
         *wanted,
         "-o",
@@ -145,24 +143,18 @@ def nvcc(
     return result
 
 
-def cuobjdump() -> str:
-    """Give NVIDIA's lister of GPU code; skip the test where there is none."""
-    program = shutil.which("cuobjdump")
-    if program is None:
-        pytest.skip("there is no cuobjdump in PATH; the triton wheel has it in triton/backends/nvidia/bin")
-    return program
-
-
 def listed(library: Path, what: str) -> list[str]:
     """Give the file names under which NVIDIA's own program lists the code of a library."""
-    done = subprocess.run([cuobjdump(), what, library], capture_output=True, text=True, check=True)
+    done = subprocess.run([program("cuobjdump"), what, library], capture_output=True, text=True, check=True)
     return re.findall(r"file\s+\d+: (\S+)", done.stdout)
 
 
 def extracted(library: Path, directory: Path) -> dict[str, list[bytes]]:
     """Give the machine code in a library by architecture, as NVIDIA's own program extracts it."""
     directory.mkdir()
-    subprocess.run([cuobjdump(), "-xelf", "all", library.absolute()], cwd=directory, capture_output=True, check=True)
+    subprocess.run(
+        [program("cuobjdump"), "-xelf", "all", library.absolute()], cwd=directory, capture_output=True, check=True
+    )
     found: dict[str, list[bytes]] = {}
     for path in sorted(directory.iterdir()):
         arch = re.findall(r"sm_\d+", path.name)[-1]

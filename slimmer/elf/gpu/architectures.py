@@ -66,5 +66,9 @@ def compiles_for(ptx: Architecture, gpu: int) -> bool:
 
 
 def is_dedicated(code: Architecture, gpu: int) -> bool:
-    """Say whether machine code that runs on a GPU is what it takes without doubt: not another kind of GPU's."""
-    return gpu not in TEGRA or code.number == gpu
+    """Say whether machine code that runs on a GPU is what it takes without doubt.
+
+    Another kind of GPU's is not, nor is that of a variant: for sm_100, NVIDIA's linker of CUDA 13.0 takes sm_100a code
+    before PTX, and that of 13.5 PTX before sm_100a code.
+    """
+    return not code.variant and (gpu not in TEGRA or code.number == gpu)
