@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,15 +12,15 @@ from slimmer.elf.gpu.fatbin import CUBIN, PTX, RELFATBIN
 from slimmer.elf.object import parse
 from slimmer.elf.pruned import prune
 
-from fatbins import CODES, nvcc
+from fatbins import CODES, container_of, nvcc
 from nvidia_tools import JitLinker, LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from slimmer.content import Content
-    from slimmer.elf.gpu.fatbin import Container, Entry
+    from slimmer.elf.gpu.fatbin import Container
 
     Open = Callable[[Path], Content]
 
@@ -51,12 +50,6 @@ def parts(content: Content) -> tuple[Container, ...]:
     """Give the containers of relocatable code."""
     (area,) = (area for area in areas(parse(content)) if area.section.name == RELFATBIN)
     return area.containers
-
-
-def container_of(content: Content, entries: Iterable[Entry]) -> bytes:
-    """Give a container of these entries of a library."""
-    held = b"".join(content.read_at(entry.start, entry.size) for entry in entries)
-    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(held)) + held
 
 
 def made(linker: JitLinker, containers: list[bytes], gpu: str) -> bytes | str:

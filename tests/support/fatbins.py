@@ -15,7 +15,10 @@ from slimmer.elf.gpu.fatbin import CONTAINER, CUBIN, ENTRY
 from nvidia_tools import libraries, program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from slimmer.content import Content
+    from slimmer.elf.gpu.fatbin import Entry
 
 CUDA = Path(__file__).parent.parent.parent / "fixtures" / "cuda"
 CODES = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100a", "sm_120", "compute_75", "compute_120")
@@ -52,6 +55,11 @@ def entry(kind: int, arch: str, size: int = 2048, *, flags: int = 0x11, fill: by
 def container(*entries: bytes) -> bytes:
     """Give a container of these entries."""
     return CONTAINER.pack(0xBA55ED50, 1, CONTAINER.size, sum(map(len, entries))) + b"".join(entries)
+
+
+def container_of(content: Content, entries: Iterable[Entry]) -> bytes:
+    """Give a container of these entries of a library."""
+    return container(*(content.read_at(each.start, each.size) for each in entries))
 
 
 def cubins(*archs: str, size: int = 2048) -> bytes:

@@ -76,4 +76,4 @@ class JitLinker:
             self._library.nvJitLinkGetErrorLogSize(handle, ctypes.byref(size))
             log = ctypes.create_string_buffer(size.value + 1)
             self._library.nvJitLinkGetErrorLog(handle, log)
-            raise LinkError(f"{name} {status}: {os.fsdecode(log.value).strip()}")
+            raise LinkError(f"nvJitLink{name} gives {status} {os.fsdecode(log.value).strip()}".strip())
