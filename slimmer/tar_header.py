@@ -191,7 +191,7 @@ def _block(
         _ascii(name), b"%07o" % mode, b"%07o" % uid, b"%07o" % gid, b"%011o" % size, b"%011o" % mtime, b" " * 8, kind,
         _ascii(link), _MAGIC, b"", b"", *numbers_of_device, b"",
     )  # fmt: skip
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    return block[:148] + b"%06o\0 " % _sum(block) + block[156:]
 
 
 def _ascii(raw: bytes) -> bytes:

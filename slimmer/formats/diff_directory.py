@@ -29,6 +29,8 @@ _PAST_MEMORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECT", 0)
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 OPEN_FILES = 64
 """Files, and directories, that are open at a time in a process."""
+_DEEP = 64
+"""Directories in a path from which on they are not opened one from the other, each in a call within a call."""
 _METACOPY = "trusted.overlay.metacopy"
 
 
@@ -94,7 +96,7 @@ class DiffDirectory:
     def _checked(self, file: StoredFile) -> Descriptor:
         parent, _, base = file.name.rpartition(b"/")
         try:
-            directory = self._directories.get((self, parent), lambda: self._walk(parent))
+            directory = self._entered(parent)
             descriptor = Descriptor(os.open(base, _FILE, dir_fd=directory.number))
             status = os.fstat(descriptor.number)
             is_hollow = _has_attribute(descriptor.number, _METACOPY)
@@ -110,8 +112,22 @@ class DiffDirectory:
             raise self.fail(file, "it holds no data of its own (an overlay metacopy)")
         return descriptor
 
+    def _entered(self, path: bytes) -> Descriptor:
+        """Give an open descriptor of a directory below this one, from the one above it where that is open."""
+        return self._directories.get((self, path), lambda: self._opened(path))
+
+    def _opened(self, path: bytes) -> Descriptor:
+        above, _, base = path.rpartition(b"/")
+        if not _is_plain(base) or path.count(b"/") > _DEEP:
+            return self._walk(path)
+        directory = self._entered(above)  # held, so that no other thread's turn closes it
+        try:
+            return Descriptor(os.open(base, _DIRECTORY, dir_fd=directory.number))
+        except NotADirectoryError:
+            return self._walk(path)  # a symbolic link, which may lead back up
+
     def _walk(self, path: bytes) -> Descriptor:
-        """Open a directory below this one; `..` and absolute links end at this one, as in a chroot."""
+        """Open a directory below this one, from here on; `..` and absolute links end at this one, as in a chroot."""
         trail = [Descriptor(os.open(self._path, _DIRECTORY))]
         pending = path.split(b"/")[::-1]
         followed = 0
@@ -200,6 +216,11 @@ def _elsewhere(path: Path, layer: str) -> DiffDirectory:
 @cache
 def _open_elsewhere() -> tuple[OpenFiles, OpenFiles]:
     return OpenFiles(OPEN_FILES), OpenFiles(OPEN_FILES)
+
+
+def _is_plain(part: bytes) -> bool:
+    """Say whether a part of a path is a name in the directory before it."""
+    return part not in {b"", b".", b".."}
 
 
 def _link_target(name: bytes, directory: Descriptor) -> bytes | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -85,6 +85,45 @@ def test_a_name_that_leads_nowhere(
 
     with pytest.raises(SourceError, match=r"(?s)of layer sha256:1 cannot be read .*build or pull it again"):
         stored(name).read_at(0, 6)
+
+
+@pytest.mark.parametrize("depth", [3, 63, 64, 65, 400])
+def test_a_file_below_many_directories(root: Path, stored: Callable[..., StoredFile], depth: int) -> None:
+    """However deep a file lies it is found, also below a symlink that leads to where it began."""
+    (root / "usr/back").symlink_to("/usr")
+    path = root / "usr/lib"
+    for _ in range(depth):
+        path /= "d"
+        path.mkdir()
+    (path / "file").write_bytes(b"inside")
+    below = "lib/" + "d/" * depth + "file"
+
+    for name in (f"usr/{below}", f"usr/back/{below}", f"usr/{below}", f"usr/back/back/{below}"):
+        assert stored(name).read_at(0, 6) == b"inside"
+
+
+def test_what_lies_above_is_opened_once(
+    root: Path, stored: Callable[..., StoredFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Directories beside each other are opened from the one that they lie in."""
+    for number in range(20):
+        (root / f"usr/lib/{number}").mkdir()
+        (root / f"usr/lib/{number}/file").write_bytes(b"inside")
+    opened: list[object] = []
+
+    def noted(path: object, *more: Any, **options: Any) -> int:
+        opened.append(path)
+        number: int = open_(path, *more, **options)
+        return number
+
+    open_ = cast("Any", os.open)
+    monkeypatch.setattr(os, "open", noted)
+    for number in range(20):
+        stored(f"usr/lib/{number}/file").read_at(0, 6)
+
+    assert sorted(map(str, opened)) == sorted(
+        [str(root), "b'usr'", "b'lib'", *(f"b'{number}'" for number in range(20)), *["b'file'"] * 20]
+    )
 
 
 def test_a_file_of_another_size(stored: Callable[..., StoredFile]) -> None:
