@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from slimmer.chunks import Chunk
+
 _LIMIT = 8 << 20
 """Bytes that lie ready before the thread pauses."""
 
@@ -16,10 +18,10 @@ _LIMIT = 8 << 20
 class _Buffer:
     """What lies between the two threads."""
 
-    def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
+    def __init__(self, chunks: Iterator[Chunk], limit: int) -> None:
         self._chunks = chunks
         self._limit = limit
-        self._ready: deque[bytes] = deque()
+        self._ready: deque[Chunk] = deque()
         self._size = 0
         self._error: BaseException | None = None
         self._is_done = self._is_left = False
@@ -38,7 +40,7 @@ class _Buffer:
             self._error, self._is_done = error, True
             self._changed.notify()
 
-    def _put(self, chunk: bytes) -> bool:
+    def _put(self, chunk: Chunk) -> bool:
         with self._changed:
             while self._size >= self._limit and not self._is_left:
                 self._changed.wait()
@@ -47,7 +49,7 @@ class _Buffer:
             self._changed.notify()
             return not self._is_left
 
-    def take(self) -> bytes | None:
+    def take(self) -> Chunk | None:
         """Give the next chunk, None at the end; raise what making it raised."""
         with self._changed:
             while not self._ready and not self._is_done:
@@ -69,7 +71,7 @@ class _Buffer:
             self._changed.notify()
 
 
-def ahead(chunks: Iterator[bytes], limit: int = _LIMIT) -> Generator[bytes, None, None]:
+def ahead(chunks: Iterator[Chunk], limit: int = _LIMIT) -> Generator[Chunk, None, None]:
     """Give the same chunks, made in a thread that pauses where LIMIT bytes lie ready.
 
     What making one raises is raised here in its place. Who may stop before the end closes this generator: the thread

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from slimmer.chunks import Chunk
     from slimmer.errors import SlimmerError
 
 CUT_OFF = (
@@ -30,14 +31,14 @@ FAILURES = (DockerException, StreamParseError, struct.error, requests.RequestExc
 class Measured:
     """A body of known length: it is sent as it is, where one of unknown length is copied into HTTP's chunks."""
 
-    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
+    def __init__(self, chunks: Iterator[Chunk], size: int) -> None:
         self._chunks = chunks
         self._size = size
 
     def __len__(self) -> int:
         return self._size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         return self._chunks
 
 

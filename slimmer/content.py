@@ -13,15 +13,15 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from slimmer.blobs import Bytes
+from slimmer.chunks import CHUNK
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from slimmer.blobs import Blob
+    from slimmer.chunks import Chunk
 
-CHUNK = 1 << 20
-"""How many bytes are held at a time when content is streamed."""
 _WINDOW = 16 << 10
 """How many bytes are read ahead of a header: those of thirty more."""
 WHOLE = 32 << 20
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 class Hearer(Protocol):
     """Whoever needs the bytes of a content when they are read for somebody else."""
 
-    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+    def hear(self, blob: Blob, offset: int, data: Chunk) -> None:
         """Take the next bytes of the content, which lie in BLOB from OFFSET."""
 
     def end(self) -> None:

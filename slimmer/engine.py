@@ -17,7 +17,7 @@ from docker.errors import APIError, ImageNotFound, NotFound
 
 from slimmer import connecting, interrupts
 from slimmer.asking import CUT_OFF, FAILURES, Measured, fail, first_line
-from slimmer.content import CHUNK
+from slimmer.chunks import CHUNK
 from slimmer.errors import DestinationError, SlimmerError, SourceError
 from slimmer.platforms import Platform
 from slimmer.progress import Silence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from docker import APIClient
 
+    from slimmer.chunks import Chunk
     from slimmer.progress import Progress
     from slimmer.reference import Tag
 
@@ -154,14 +155,14 @@ class Engine:
         except FAILURES as error:
             fail(SourceError, f"the engine stopped sending {image_id}", error)
 
-    def load(self, archive: Iterator[bytes], tag: Tag) -> None:
+    def load(self, archive: Iterator[Chunk], tag: Tag) -> None:
         """Load an archive of an image of this name; raise DestinationError when the engine does not take it."""
         with self._answered(archive, tag) as body:
             for line in self.client.load_image(body):  # type: ignore[no-untyped-call]
                 if "error" in line:
                     raise DestinationError(f"the engine cannot load the result: {line['error']}")
 
-    def import_layer(self, layer: Iterator[bytes], size: int, tag: Tag) -> None:
+    def import_layer(self, layer: Iterator[Chunk], size: int, tag: Tag) -> None:
         """Make an image of a layer's plain tar of SIZE bytes, which goes straight to where it stays.
 
         Raises DestinationError when the engine does not take it.
@@ -173,7 +174,7 @@ class Engine:
                     raise DestinationError(f"the engine cannot import the result: {answer['error']}")
 
     @contextmanager
-    def _answered(self, chunks: Iterator[bytes], tag: Tag) -> Iterator[Iterator[bytes]]:
+    def _answered(self, chunks: Iterator[Chunk], tag: Tag) -> Iterator[Iterator[Chunk]]:
         """Give the body of a request that makes an image.
 
         From before the last chunk is sent until the engine's answer an interrupt waits: the engine goes on registering
@@ -183,9 +184,9 @@ class Engine:
         is_sent = False
         with ExitStack() as answered:
 
-            def body() -> Iterator[bytes]:
+            def body() -> Iterator[Chunk]:
                 nonlocal is_sent
-                last = b""
+                last: Chunk = b""
                 for chunk in chunks:
                     if last:
                         yield last

@@ -16,6 +16,7 @@ from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, encode, is_one_block, padd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from slimmer.chunks import Chunk
     from slimmer.layer import Inode
 
 _JOINED = 256 << 10
@@ -81,9 +82,9 @@ def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
     return total
 
 
-def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
+def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[Chunk]:
     """Give the layer tar of the entries, which come in canonical order, piece by piece; few pieces are small."""
-    small: list[bytes] = []
+    small: list[Chunk] = []
     size = 0
     for part in _parts(entries):
         if small and size + len(part) > _JOINED:
@@ -98,7 +99,7 @@ def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
     yield b"".join(small)
 
 
-def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[bytes]:
+def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[Chunk]:
     for path, inode, link_to in named(entries):
         yield header(path, inode, link_to)
         if link_to is None and inode.content is not None:

@@ -7,17 +7,18 @@ stay: somebody may have use for them.
 
 from __future__ import annotations
 
-import mmap
 import os
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from slimmer.content import CHUNK
+from slimmer.chunks import CHUNK, Buffers
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator, Sequence
 
     from slimmer.blobs import Blob
+    from slimmer.chunks import Chunk
     from slimmer.content import Content, Hearer
 
 _SMALL = 64 << 10
@@ -46,7 +47,7 @@ class OnDisk(Protocol):
         """
 
 
-def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[bytes]:
+def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[Chunk]:
     """Give all the bytes, at most CHUNK at a time, and to HEARERS as well; what came from the disk is left behind."""
     if content.size < _SMALL and not hearers:  # nearly all files
         yield from content.chunks()
@@ -83,29 +84,36 @@ class _Reader:
         if self._disk is not None:
             self._disk.look()
             self._direct = self._disk.direct() if size >= _LARGE else None
-        if self._direct is not None:
-            self._buffer = _buffers.pop() if _buffers else mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._buffer: mmap.mmap | None = None
+        """What was read past the kernel's memory last."""
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: int, length: int) -> Chunk:
         """Give bytes from OFFSET, one at least and LENGTH at most; raise what the blob raises."""
-        data = self._past_memory(self._direct, offset, length) if self._direct is not None else b""
+        data: Chunk = self._past_memory(self._direct, offset, length) if self._direct is not None else b""
         data = data or self._blob.read_at(offset, length)  # where there was nothing, it is the blob that says why
         self._passed(offset, len(data))
         return data
 
     def close(self) -> None:
         self._leave()
+        self._let_go()
         if self._direct is not None:
             os.close(self._direct)
-            _buffers.append(self._buffer)
 
-    def _past_memory(self, direct: int, offset: int, length: int) -> bytes:
-        if not self._start <= offset < self._stop:
+    def _past_memory(self, direct: int, offset: int, length: int) -> Chunk:
+        if self._buffer is None or not self._start <= offset < self._stop:
+            self._let_go()
+            self._buffer = _buffers.take()
             self._start = self._stop = offset - offset % _ALIGNED
             with suppress(OSError):
                 self._stop += os.preadv(direct, [self._buffer], self._start)
         start = offset - self._start
-        return self._buffer[start : min(start + length, self._stop - self._start)]
+        return memoryview(self._buffer)[start : min(start + length, self._stop - self._start)]
+
+    def _let_go(self) -> None:
+        if self._buffer is not None:
+            _buffers.give_back(self._buffer)
+            self._buffer = None
 
     def _passed(self, offset: int, length: int) -> None:
         if self._left is None:
@@ -120,5 +128,4 @@ class _Reader:
             self._left = self._end - self._end % _ALIGNED
 
 
-_buffers: list[mmap.mmap] = []
-"""Aligned memory that no reader uses at the moment."""
+_buffers = Buffers()

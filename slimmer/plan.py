@@ -20,6 +20,7 @@ from slimmer.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from slimmer.chunks import Chunk
     from slimmer.content import Content
     from slimmer.image import Config
     from slimmer.layer import Inode
@@ -160,7 +161,7 @@ class Plan:
         """Give the exact length in bytes of the layer that `carry_out` gives."""
         return layer_size(self.result.entries())
 
-    def carry_out(self) -> Iterator[bytes]:
+    def carry_out(self) -> Iterator[Chunk]:
         """Give the one layer of the result, piece by piece; the same plan gives the same bytes on every machine."""
         return layer_chunks(self.result.entries())
 

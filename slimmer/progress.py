@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from slimmer.chunks import AnyChunk, Chunk
+
 
 class Stage(Protocol):
     """A piece of work under way."""
@@ -30,7 +32,7 @@ class Progress(Protocol):
         """Say one sentence to whoever wants to know everything."""
 
 
-def watched(chunks: Iterator[bytes], progress: Progress, name: str, total: int) -> Iterator[bytes]:
+def watched(chunks: Iterator[AnyChunk], progress: Progress, name: str, total: int) -> Iterator[AnyChunk]:
     """Give the chunks, as a stage of TOTAL bytes that lasts from the first to the last."""
     with progress.stage(name, total) as stage:
         for chunk in chunks:
@@ -39,11 +41,11 @@ def watched(chunks: Iterator[bytes], progress: Progress, name: str, total: int) 
 
 
 def watched_layers(
-    layers: Iterable[tuple[int, Iterator[bytes]]], progress: Progress, name: str, total: int
-) -> Iterator[tuple[int, Iterator[bytes]]]:
+    layers: Iterable[tuple[int, Iterator[Chunk]]], progress: Progress, name: str, total: int
+) -> Iterator[tuple[int, Iterator[Chunk]]]:
     """Give the layers, each its length and its chunks, as one stage of TOTAL bytes."""
 
-    def heard(chunks: Iterator[bytes], stage: Stage) -> Iterator[bytes]:
+    def heard(chunks: Iterator[Chunk], stage: Stage) -> Iterator[Chunk]:
         for chunk in chunks:
             stage.advance(len(chunk))
             yield chunk

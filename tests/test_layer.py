@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from slimmer import tar_members
 from slimmer.blobs import ZEROS
-from slimmer.content import CHUNK, Content, Piece
+from slimmer.chunks import CHUNK
+from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
 from slimmer.layer import Inode, Kind, read_layer
 from slimmer.layer_writer import header, header_size, layer_chunks, layer_size

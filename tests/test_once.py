@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.blobs import Bytes
-from slimmer.content import CHUNK, Content, Piece
+from slimmer.chunks import CHUNK
+from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
 from slimmer.formats import diff_directory
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
@@ -22,6 +23,7 @@ from slimmer.once import chunks_once
 
 if TYPE_CHECKING:
     from slimmer.blobs import Blob
+    from slimmer.chunks import Chunk
 
 SIZE = 20 * CHUNK + 4097
 
@@ -153,7 +155,7 @@ class Heard:
         self.data = b""
         self.ends = 0
 
-    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+    def hear(self, blob: Blob, offset: int, data: Chunk) -> None:
         """Note it."""
         self.places.append((blob, offset))
         self.data += data

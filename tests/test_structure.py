@@ -42,7 +42,7 @@ ORDER = [
         "headroom",
     ],
     ["blobs", "runs", "ahead", "asking", "beside", "connecting"],
-    ["gates", "configuration"],
+    ["gates", "configuration", "chunks"],
     ["errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

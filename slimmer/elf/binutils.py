@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from slimmer import temporary
 from slimmer.blobs import File
-from slimmer.content import CHUNK, Content, Piece
+from slimmer.chunks import CHUNK
+from slimmer.content import Content, Piece
 from slimmer.elf.object import is_elf
 from slimmer.errors import DestinationError, ElfError
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import File
-from slimmer.content import CHUNK, Content, Piece
+from slimmer.chunks import CHUNK
+from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, decompressed
 from slimmer.formats.spool import Spool

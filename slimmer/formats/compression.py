@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
 
+    from slimmer.chunks import Chunk
+
 _CHUNK = 1 << 20
 _MAGIC_SIZE = 4
 _LEVEL = {"gzip": 6, "zstd": 3}
@@ -152,7 +154,7 @@ class _Zstd:
         return self._decoder.decompress(data, _CHUNK)
 
 
-def compressed(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
+def compressed(chunks: Iterable[Chunk], compression: Compression) -> Iterator[Chunk]:
     """Give CHUNKS compressed. The same bytes in give the same bytes out, however many cores there are.
 
     Another version of zlib or zstd may compress otherwise; an image's ID does not depend on it, only its blob's digest.
@@ -162,7 +164,7 @@ def compressed(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
     return _gzipped(chunks) if compression is Compression.GZIP else _zstd_compressed(chunks)
 
 
-def _zstd_compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _zstd_compressed(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     encoder = zstd.ZstdCompressor(_LEVEL["zstd"])
     for chunk in chunks:
         if data := encoder.compress(chunk):
@@ -170,7 +172,7 @@ def _zstd_compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield encoder.flush()
 
 
-def _gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _gzipped(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """Give one gzip member, its blocks deflated in parallel, each with the 32 KiB before it as its dictionary."""
     yield b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # no name, no time, no operating system (RFC 1952, section 2.3)
     workers = os.cpu_count() or 1
@@ -198,8 +200,8 @@ def _deflated(block: bytes, before: bytes) -> bytes:
     return deflate.compress(block) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    parts: list[bytes] = []
+def _blocks(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    parts: list[Chunk] = []
     held = 0
     for chunk in chunks:
         data = chunk

@@ -23,6 +23,7 @@ from slimmer.tar_header import END_OF_ARCHIVE, padding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from slimmer.chunks import Chunk
     from slimmer.formats.spool import Spool
     from slimmer.formats.store import Store
     from slimmer.image import Digest
@@ -88,7 +89,7 @@ class Archive:
     """
 
     def __init__(
-        self, layers: Iterable[tuple[int, Iterator[bytes]]], configure: Callable[[tuple[Digest, ...]], Config],
+        self, layers: Iterable[tuple[int, Iterator[Chunk]]], configure: Callable[[tuple[Digest, ...]], Config],
         repo_tag: str | None, below: int = 0,
     ) -> None:  # fmt: skip
         """Take each layer as its length and its plain bytes, and what makes the configuration of their diff_ids.
@@ -103,7 +104,7 @@ class Archive:
         self.config: Config | None = None
         self.written: list[tuple[Digest, int]] = []
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[Chunk]:
         """Give the archive piece by piece; raise SlimmerError when a layer has another length than was said."""
         paths = [f"{number}/layer.tar" for number in range(self._below)]
         for size, chunks in self._layers:

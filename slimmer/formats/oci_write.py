@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from slimmer.chunks import Chunk
     from slimmer.image import Config, Digest
 
 _LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -38,7 +39,7 @@ Descriptor = dict[str, Any]
 class Writer(Protocol):
     """Where the blobs of a layout go."""
 
-    def blob(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    def blob(self, chunks: Iterable[Chunk]) -> tuple[Digest, int]:
         """Put a blob; give its digest and its size in bytes."""
 
 
@@ -55,7 +56,7 @@ class Written:
 
 
 def write_image(
-    writer: Writer, layers: Iterable[tuple[int, Iterator[bytes]]], configure: Callable[[tuple[Digest, ...]], Config],
+    writer: Writer, layers: Iterable[tuple[int, Iterator[Chunk]]], configure: Callable[[tuple[Digest, ...]], Config],
     compression: Compression, below: tuple[Descriptor, ...] = (),
 ) -> Written:  # fmt: skip
     """Write the blobs of an image of LAYERS, each its length and its uncompressed bytes.
@@ -121,7 +122,7 @@ class ArchiveWriter:
         self._known: set[Digest] = set()
         self._named(LAYOUT, _LAYOUT_FILE)
 
-    def blob(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    def blob(self, chunks: Iterable[Chunk]) -> tuple[Digest, int]:
         """Put a blob; one that is there already is not put twice."""
         start = self._file.tell()
         self._file.seek(_HEADER, os.SEEK_CUR)
@@ -195,7 +196,7 @@ class DirectoryWriter:
                 (self._directory / LAYOUT).unlink()
                 self._directory.rmdir()
 
-    def blob(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    def blob(self, chunks: Iterable[Chunk]) -> tuple[Digest, int]:
         """Put a blob; one that is there already is put again, which changes nothing."""
         hashed = Hashed(chunks)
         file, put_as = self._unfinished.enter_context(replacing(self._blobs))

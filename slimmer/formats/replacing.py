@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from slimmer.content import CHUNK
+from slimmer.chunks import CHUNK
 from slimmer.errors import DestinationError, UsageError
 from slimmer.temporary import unfinished
 

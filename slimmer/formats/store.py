@@ -7,9 +7,9 @@ import json
 import posixpath
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, cast
 
-from slimmer.content import CHUNK, Content
+from slimmer.chunks import CHUNK, AnyChunk
 from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, CompressionError, decompressed
 from slimmer.image import Layer
@@ -20,6 +20,7 @@ from slimmer.tar_members import Headers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from slimmer.content import Content
     from slimmer.formats.spool import Spool
     from slimmer.image import Digest
     from slimmer.progress import Stage
@@ -156,15 +157,15 @@ def _member_chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[by
         raise tarfile.ReadError(f"{member.name} ends after {size} of {member.size} bytes")
 
 
-class Hashed:
+class Hashed(Generic[AnyChunk]):
     """Chunks that are hashed and counted as they go by."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: Iterable[AnyChunk]) -> None:
+        self._chunks: Iterable[AnyChunk] = chunks
         self._state = hashlib.sha256()
         self.size = 0
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[AnyChunk]:
         for chunk in self._chunks:
             self._state.update(chunk)
             self.size += len(chunk)

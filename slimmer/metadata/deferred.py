@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from slimmer.blobs import Blob
+    from slimmer.chunks import Chunk
 
 
 class Deferred:
@@ -100,7 +101,7 @@ class _Both:
         self._hashed = 0
         """Bytes of the old content."""
 
-    def hear(self, blob: Blob, offset: int, data: bytes) -> None:
+    def hear(self, blob: Blob, offset: int, data: Chunk) -> None:
         if self._keys[0] in self._known:
             return
         new, old = self._states

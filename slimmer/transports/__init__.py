@@ -17,6 +17,7 @@ from slimmer.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from slimmer.chunks import Chunk
     from slimmer.formats.compression import Compression
     from slimmer.formats.oci_write import Descriptor
     from slimmer.image import Config, Digest, Image
@@ -40,7 +41,7 @@ class Place:
 class Writable:
     """An image to write: its layers, which can be read again and again, and the configuration of their diff_ids."""
 
-    layers: Callable[[], Iterable[tuple[int, Iterator[bytes]]]]
+    layers: Callable[[], Iterable[tuple[int, Iterator[Chunk]]]]
     """Each layer's length in bytes and its uncompressed tar, oldest first."""
     configure: Callable[[tuple[Digest, ...]], Config]
     size: int

@@ -63,7 +63,7 @@ def test_gzip_does_not_depend_on_the_cut_or_the_cores(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("compression", [*PACK, Compression.NONE])
 def test_nothing_is_something_too(compression: Compression) -> None:
     """An empty input comes back as one."""
-    packed = list(compressed([], compression))
+    packed = map(bytes, compressed([], compression))
 
     assert b"".join(decompressed(packed, compression)) == b""
 

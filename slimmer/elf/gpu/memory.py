@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.content import CHUNK
+from slimmer.chunks import CHUNK
 from slimmer.elf.object import LARGEST_PAGE, PAGE, PT_LOAD, largest_page
 
 if TYPE_CHECKING:
