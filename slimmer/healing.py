@@ -167,7 +167,7 @@ def _culprits(lab: Lab[_Made], outcome: Healed[_Made], failed: Sequence[Examined
 def _weight(plan: Plan, path: str) -> int:
     """Give the bytes of what is at PATH, and below it, in the source."""
     found = (plan.source.get(name) for name in plan.source.below(path))
-    return sum({id(inode): inode.size for inode in found if inode is not None}.values())
+    return sum(inode.size for inode in set(found) if inode is not None)
 
 
 def _is_named(change: Change, plan: Plan, failed: Sequence[Examined]) -> bool:

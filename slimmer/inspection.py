@@ -120,13 +120,13 @@ def _packages(rootfs: Rootfs) -> Iterator[tuple[str, Iterable[Inode]]]:
 
 def _shares(owners: Iterable[tuple[str, Iterable[Inode]]]) -> tuple[Share, ...]:
     """Give what each owner has, the largest first; an inode that two of them name counts for the first."""
-    taken: set[int] = set()
+    taken: set[Inode] = set()
     sizes: dict[str, tuple[int, int]] = {}
     for name, inodes in owners:
         size, files = sizes.get(name, (0, 0))
         for inode in inodes:
-            if id(inode) not in taken:
-                taken.add(id(inode))
+            if inode not in taken:
+                taken.add(inode)
                 size, files = size + inode.size, files + 1
         sizes[name] = size, files
     shares = (Share(name, *counts) for name, counts in sizes.items())

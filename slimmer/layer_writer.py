@@ -65,10 +65,11 @@ def _decimal(nanoseconds: int) -> str:
 
 def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
     """Give each entry with the path it is a hard link to; None for an inode's first name, which carries the data."""
-    first: dict[int, str] = {}
+    first: dict[Inode, str] = {}
     for path, inode in entries:
-        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(id(inode))
-        first.setdefault(id(inode), path)
+        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(inode)
+        if inode.kind is not Kind.DIRECTORY:
+            first.setdefault(inode, path)
 
 
 def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:

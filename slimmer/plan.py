@@ -231,7 +231,7 @@ class Draft:
         return next((reason for path in paths if (reason := self._veto(path)) is not None), None)
 
     def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
-        gone_names: dict[int, int] = {}
+        gone_names: dict[Inode, int] = {}
         gone: set[str] = set()
         for removal in removals:
             below = [path for path in self.rootfs.below(removal.path) if path not in gone]
@@ -246,7 +246,7 @@ class Draft:
                     continue
                 gone.add(path)
                 files += found.content is not None
-                count = gone_names[id(found)] = gone_names.get(id(found), 0) + 1
+                count = gone_names[found] = gone_names.get(found, 0) + 1
                 if count == self.rootfs.links(found):
                     freed += found.size
             self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))

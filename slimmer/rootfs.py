@@ -37,7 +37,7 @@ class Rootfs:
         self._inodes = dict(inodes)
         # What is found by going through all paths, when it is first asked for.
         self._below: dict[str, list[str]] | None = None
-        self._names: dict[int, str | list[str]] | None = None
+        self._names: dict[Inode, str | list[str]] | None = None
         self._symlinks: list[str] | None = None
 
     def __contains__(self, path: str) -> bool:
@@ -52,10 +52,10 @@ class Rootfs:
 
     def files(self) -> Iterator[tuple[str, Inode]]:
         """Give every regular file once, under the first of its names."""
-        seen: set[int] = set()
+        seen: set[Inode] = set()
         for path, inode in self._inodes.items():
-            if inode.kind is Kind.FILE and id(inode) not in seen:
-                seen.add(id(inode))
+            if inode.kind is Kind.FILE and inode not in seen:
+                seen.add(inode)
                 yield path, inode
 
     def symlinks(self) -> Iterator[tuple[str, Inode]]:
@@ -66,23 +66,23 @@ class Rootfs:
 
     def names(self, inode: Inode) -> list[str]:
         """Give every path of an inode of this root, in order; hard links make several."""
-        names = self._of_inodes().get(id(inode), [])
+        names = self._of_inodes().get(inode, [])
         return [names] if isinstance(names, str) else names
 
     def links(self, inode: Inode) -> int:
         """Give how many names an inode of this root has."""
-        names = self._of_inodes().get(id(inode), [])
+        names = self._of_inodes().get(inode, [])
         return 1 if isinstance(names, str) else len(names)
 
-    def _of_inodes(self) -> dict[int, str | list[str]]:
+    def _of_inodes(self) -> dict[Inode, str | list[str]]:
         if self._names is None:
             self._names = {}
             for path, found in self._inodes.items():
-                known = self._names.setdefault(id(found), path)  # a list for each would take more than all the rest
+                known = self._names.setdefault(found, path)  # a list for each would take more than all the rest
                 if isinstance(known, list):
                     known.append(path)
                 elif known is not path:
-                    self._names[id(found)] = [known, path]
+                    self._names[found] = [known, path]
         return self._names
 
     def get(self, path: str) -> Inode | None:
@@ -146,7 +146,7 @@ class Rootfs:
 
     def size(self) -> int:
         """Give the bytes of all contents, each inode counted once, as the engine counts a layer."""
-        return sum({id(inode): inode.size for inode in self._inodes.values()}.values())
+        return sum(inode.size for inode in set(self._inodes.values()))
 
     def without(self, paths: Collection[str]) -> Rootfs:
         """Give this root less PATHS, which must name every path below a removed directory too."""
@@ -164,7 +164,7 @@ class Rootfs:
                     left._below[directory] = held
         if self._names is not None:
             left._names = self._names.copy()
-            for key in {id(self._inodes[path]) for path in paths if path in self._inodes}:
+            for key in {self._inodes[path] for path in paths if path in self._inodes}:
                 names = left._names.pop(key)
                 kept = [] if isinstance(names, str) else [path for path in names if path not in paths]
                 if kept:

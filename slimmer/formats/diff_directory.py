@@ -76,6 +76,13 @@ class DiffDirectory:
         self._layer = layer
         self._files = files
         self._directories = directories
+        self._recent = b""
+
+    def shared(self, parent: bytes) -> bytes:
+        """Give the bytes themselves, and one after the other the same object for the same: a tar goes by directory."""
+        if parent != self._recent:
+            self._recent = parent
+        return self._recent
 
     def __reduce__(self) -> tuple[Callable[[Path, str], DiffDirectory], tuple[Path, str]]:
         """Be the same directory in another process, which has open files of its own."""
@@ -94,10 +101,9 @@ class DiffDirectory:
         )
 
     def _checked(self, file: StoredFile) -> Descriptor:
-        parent, _, base = file.name.rpartition(b"/")
         try:
-            directory = self._entered(parent)
-            descriptor = Descriptor(os.open(base, _FILE, dir_fd=directory.number))
+            directory = self._entered(file.parent)
+            descriptor = Descriptor(os.open(file.base, _FILE, dir_fd=directory.number))
             status = os.fstat(descriptor.number)
             is_hollow = _has_attribute(descriptor.number, _METACOPY)
         except OSError as error:
@@ -156,13 +162,20 @@ class DiffDirectory:
 class StoredFile:
     """A blob that is one file of a layer, opened when it is read. Its size is what the layer's tar says."""
 
-    __slots__ = ("_directory", "_was_held", "name", "size")
+    __slots__ = ("_directory", "_was_held", "base", "parent", "size")
 
     def __init__(self, directory: DiffDirectory, name: bytes, size: int) -> None:
         self._directory = directory
-        self.name = name
+        parent, _, self.base = name.rpartition(b"/")
+        self.parent = directory.shared(parent)
+        """The directory that the file lies in, as the layer's tar names it, and its name there."""
         self.size = size
         self._was_held: bool | None = None
+
+    @property
+    def name(self) -> bytes:
+        """The file's name in the layer's tar, but for a leading slash."""
+        return b"/".join((self.parent, self.base)) if self.parent else self.base
 
     def look(self) -> None:
         """Find out, before the file is read for the first time, whether the kernel holds it already (see once.py).
