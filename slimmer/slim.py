@@ -197,13 +197,14 @@ def _carried_out(
     measure = options.compressed and not will_know
     measured = _compressed_size(options, report, laboratory.trials.session) if measure else None
     stored = target.put(writable, trial)
+    laps.end("write")
     config, compressed_size = stored.config, stored.compressed_size or measured
     if trial is not None and trial.config != config:
         raise SlimmerError(f"{target.reference} is not the image that was proved; please report this")
     image_id = trial.id if trial is not None and target.in_engine else config.id
     (diff_id,) = config.diff_ids
     sizes = report.estimate.size, report.estimate.layer_size, diff_id, compressed_size
-    return replace(report, result=ResultFacts(target.reference, image_id, *sizes))
+    return replace(report, result=ResultFacts(target.reference, image_id, *sizes), timings=laps.timings)
 
 
 def _through_gates(options: Options, report: Report) -> Report:
@@ -251,7 +252,10 @@ def _writable(config: Config, planned: Plan, layer_size: int, options: Options) 
 
 
 class _Laps:
-    """How long each part took, from the end of the one before it."""
+    """How long each part took, from the end of the one before it.
+
+    An archive is written when the checks are through: that is writing, too.
+    """
 
     def __init__(self) -> None:
         self.timings: dict[str, float] = {}
@@ -259,5 +263,5 @@ class _Laps:
 
     def end(self, name: str) -> None:
         now = time.monotonic()
-        self.timings[name] = now - self._last
+        self.timings[name] = self.timings.get(name, 0) + now - self._last
         self._last = now

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from slimmer import api
 from slimmer.content import Content
 from slimmer.layer import read_layer
 from slimmer.layer_writer import layer_chunks
@@ -107,3 +109,12 @@ def test_the_order_of_a_layer_does_not_reach_the_result() -> None:
     }
 
     assert len(written) == 1
+
+
+def test_the_time_of_writing_an_archive_is_told(numpy: str, tmp_path: Path) -> None:
+    """What is written is written at the end of a run, and its time is that of writing."""
+    before = time.monotonic()
+    report = api.run(numpy, verify=False, output=f"docker-archive:{tmp_path / 'numpy.tar'}")
+    took = time.monotonic() - before
+
+    assert sum(report.timings.values()) > 0.8 * took
