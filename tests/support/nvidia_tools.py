@@ -44,7 +44,7 @@ class LinkError(Exception):
 
 
 class JitLinker:
-    """nvJitLink: the linker with which CUDA's driver links relocatable device code when a program starts.
+    """nvJitLink: NVIDIA's linker of relocatable device code, as a library that needs no GPU.
 
     It takes containers as they are and chooses from each what a GPU needs. Its documentation: nvJitLink.h.
     """
