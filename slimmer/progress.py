@@ -35,21 +35,20 @@ class Progress(Protocol):
 def watched(chunks: Iterator[AnyChunk], progress: Progress, name: str, total: int) -> Iterator[AnyChunk]:
     """Give the chunks, as a stage of TOTAL bytes that lasts from the first to the last."""
     with progress.stage(name, total) as stage:
-        for chunk in chunks:
-            stage.advance(len(chunk))
-            yield chunk
+        yield from heard(chunks, stage)
+
+
+def heard(chunks: Iterator[AnyChunk], stage: Stage) -> Iterator[AnyChunk]:
+    """Give the chunks; STAGE hears of each before it is given."""
+    for chunk in chunks:
+        stage.advance(len(chunk))
+        yield chunk
 
 
 def watched_layers(
     layers: Iterable[tuple[int, Iterator[Chunk]]], progress: Progress, name: str, total: int
 ) -> Iterator[tuple[int, Iterator[Chunk]]]:
     """Give the layers, each its length and its chunks, as one stage of TOTAL bytes."""
-
-    def heard(chunks: Iterator[Chunk], stage: Stage) -> Iterator[Chunk]:
-        for chunk in chunks:
-            stage.advance(len(chunk))
-            yield chunk
-
     with progress.stage(name, total) as stage:
         for size, chunks in layers:
             yield size, heard(chunks, stage)

@@ -16,6 +16,7 @@ from slimmer.chunks import CHUNK
 from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
 from slimmer.formats import diff_directory
+from slimmer.formats.compression import Compression, compressed, decompressed
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 from slimmer.layer import Inode, Kind
 from slimmer.layer_writer import layer_chunks
@@ -189,3 +190,16 @@ def test_in_another_process_nobody_hears() -> None:
 
     assert sent.read_at(0, 9) == b"yte"
     assert sent.take_hearers() == ()
+
+
+def test_who_holds_chunks_keeps_them(path: Path) -> None:
+    """All chunks of a file that the kernel does not hold are its bytes, held all at a time, or in parts by a packer."""
+    data = path.read_bytes()
+    forget(path)
+    held = list(chunks_once(Content([Piece(stored(path), 0, SIZE)])))
+    forget(path)
+    packed = [*map(bytes, compressed(chunks_once(Content([Piece(stored(path), 0, SIZE)])), Compression.GZIP))]
+
+    assert b"".join(held) == data
+    assert any(isinstance(chunk, memoryview) for chunk in held)
+    assert b"".join(decompressed(packed, Compression.GZIP)) == data

@@ -14,6 +14,7 @@ from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, CompressionError, decompressed
 from slimmer.image import Layer
 from slimmer.image import digest as digest_of
+from slimmer.progress import heard
 from slimmer.tar_header import WholeMember
 from slimmer.tar_members import Headers
 
@@ -231,7 +232,7 @@ def layer(
     content, digest, found = blob.content, blob.digest, blob.diff_id
     if digest is None or found is None:
         try:
-            stored = Hashed(_heard(content.chunks(), stage))
+            stored = Hashed(heard(content.chunks(), stage))
             compression = Compression.of(content.read_at(0, _HEAD))
             if compression is Compression.NONE:
                 for _ in stored:
@@ -248,12 +249,6 @@ def layer(
         _require(digest, expected, path, store.reference)
     _require(found, diff_id, path, store.reference)
     return Layer(diff_id, content)
-
-
-def _heard(chunks: Iterator[bytes], stage: Stage) -> Iterator[bytes]:
-    for chunk in chunks:
-        stage.advance(len(chunk))
-        yield chunk
 
 
 def _require(found: Digest, expected: Digest, path: str, reference: str) -> None:

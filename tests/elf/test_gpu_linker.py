@@ -12,7 +12,7 @@ from slimmer.elf.gpu.fatbin import CUBIN, PTX, RELFATBIN
 from slimmer.elf.object import parse
 from slimmer.elf.pruned import prune
 
-from fatbins import CODES, container_of, nvcc
+from fatbins import CODES, PACK_LZ4, container_of, nvcc
 from nvidia_tools import JitLinker, LinkError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ BUILDS = [
     pytest.param(("sm_100a", "sm_103", "compute_90"), (), id="a variant, and the family's next"),
     pytest.param(("sm_80", "compute_100f"), (), id="a family's PTX"),
     pytest.param(("sm_80", "sm_90"), (), id="no PTX"),
-    pytest.param(CODES, ("-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=speed"), id="LZ4"),
+    pytest.param(CODES, PACK_LZ4, id="LZ4"),
     pytest.param(CODES, ("-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=balance"), id="zstd"),
 ]
 
@@ -117,7 +117,7 @@ def test_the_linker_reads_what_was_written(
     library = relocatable(
         tmp_path,
         ("sm_80", "sm_100", "compute_80", "compute_90"),
-        ("-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=speed", "-Xptxas", "-O0", "-G"),
+        (*PACK_LZ4, "-Xptxas", "-O0", "-G"),
     )
     content = opened(library)
     wanted = Wanted(frozenset({90}))

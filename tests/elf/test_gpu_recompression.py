@@ -17,7 +17,7 @@ from slimmer.elf.object import parse
 from slimmer.elf.pruned import prune
 from slimmer.errors import ElfError, UsageError
 
-from fatbins import CODES, container, entry, extracted, linked, loaded_containers, nvcc
+from fatbins import CODES, PACK_LZ4, container, entry, extracted, linked, loaded_containers, nvcc
 from handmade import save
 
 if TYPE_CHECKING:
@@ -137,9 +137,7 @@ def test_without_the_library_for_lz4(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nvidias_own_lister_unpacks_the_same(opened: Open, tmp_path: Path) -> None:
     """What cuobjdump extracts from the result is byte for byte what it extracts from what nvcc made."""
-    library = nvcc(
-        tmp_path, ["kernels.cu"], CODES, "-G", "-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=speed"
-    )
+    library = nvcc(tmp_path, ["kernels.cu"], CODES, "-G", *PACK_LZ4)
     if not any(each.flags & LZ4 for each in held(opened(library))):
         pytest.skip("this nvcc packs nothing with LZ4")
     made = prune(parse(opened(library)), None, "amd64", recompress=True)

@@ -11,7 +11,7 @@ from slimmer.elf.object import parse
 from slimmer.elf.pruned import prune
 from slimmer.elf.shared import slim_shared_object
 
-from fatbins import CODES, nvcc
+from fatbins import CODES, PACK_LZ4, nvcc
 from gpus import NO_DRIVER, NO_KERNEL_IMAGE, computed, gpu
 from handmade import save
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NUMBERS = [float(number) for number in range(1000)]
 needs_gpu = pytest.mark.skipif(gpu() is None, reason="there is no NVIDIA GPU on this machine; tests/gpu/README.md")
 both_loadings = pytest.mark.parametrize("loading", ["EAGER", "LAZY"])
-LZ4 = ("-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=speed")
 
 
 class Program(NamedTuple):
@@ -42,9 +41,9 @@ WHOLE = Program(("kernels.cu", "computed.cu"), (), [2 * value + 1 for value in N
 LINKED = Program(("device.cu", "caller.cu", "computed.cu"), ("-rdc=true",), [3 * value for value in NUMBERS], 43)
 PROGRAMS = [
     pytest.param(WHOLE, id="whole program"),
-    pytest.param(WHOLE._replace(flags=LZ4), id="LZ4"),
+    pytest.param(WHOLE._replace(flags=PACK_LZ4), id="LZ4"),
     pytest.param(LINKED, id="relocatable device code"),
-    pytest.param(LINKED._replace(flags=(*LINKED.flags, *LZ4)), id="relocatable device code, LZ4"),
+    pytest.param(LINKED._replace(flags=(*LINKED.flags, *PACK_LZ4)), id="relocatable device code, LZ4"),
 ]
 programs = pytest.mark.parametrize("program", PROGRAMS)
 packed_programs = pytest.mark.parametrize("program", PROGRAMS[1::2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -59,7 +60,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp(name)
     done = torch_sites.made(torch_sites.installed(), folder, wanted, recompress=recompress)
     yield folder, [str(folder / library) for library, word in done.items() if not word.startswith("kept")]
-    subprocess.run(["rm", "-r", folder], check=True)
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("loading", ["EAGER", "LAZY"])

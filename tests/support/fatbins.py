@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CUDA = Path(__file__).parent.parent.parent / "fixtures" / "cuda"
 CODES = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100a", "sm_120", "compute_75", "compute_120")
 """What the tests ask nvcc for."""
+PACK_LZ4 = ("-Xfatbin", "-compress-all", "-Xfatbin", "--compress-mode=speed")
+"""What has nvcc pack code with LZ4."""
 _VARIANTS = {"": 0, "a": 0x100000, "f": 0x200000}
 _RECORDS = """#include <stdio.h>
 extern char first_record[] __attribute__((visibility("hidden")));
