@@ -39,7 +39,10 @@ class OwnEngine(Docker):
     def start(self) -> None:
         """Start the engine and wait until it answers."""
         self.images.mkdir(parents=True, exist_ok=True)
-        (self.directory / "pid").unlink(missing_ok=True)
+        # A killed engine leaves numbers of processes behind, which the next one believes in: among the few numbers of a
+        # namespace of its own another process has them soon, and dockerd then waits for a containerd that nobody started.
+        for left in ("pid", "run/containerd/containerd.pid"):
+            (self.directory / left).unlink(missing_ok=True)
         mount = f"mount -o loop {self._disk} {self.images} && " if self._disk else ""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
