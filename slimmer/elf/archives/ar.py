@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.errors import ElfError
 
@@ -33,8 +33,7 @@ _MAX_TABLE = 256 << 20
 _TEXT = re.compile(rb"[\t\n\r -~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member of an archive: `size` bytes from `offset`; its header stands at `header_offset`."""
 
     name: str
@@ -195,7 +194,7 @@ def _named(member: Member, raw: bytes, long_names: bytes | None) -> Member:
     if b"/" in name or name in {b".", b".."}:
         # A path, which ar writes for no member but of a thin archive, and where strip might write.
         raise ElfError(f"a member's name is a path: {name.decode('utf-8', 'backslashreplace')}")
-    return replace(member, name=name.decode("utf-8", "backslashreplace"))
+    return member._replace(name=name.decode("utf-8", "backslashreplace"))
 
 
 def _long_name(start: int, long_names: bytes | None) -> bytes:
