@@ -21,7 +21,9 @@ class _Buffer:
     def __init__(self, chunks: Iterator[Chunk], limit: int) -> None:
         self._chunks = chunks
         self._limit = limit
-        self._ready: deque[Chunk] = deque()
+        self._together = limit // 4
+        """Bytes that are handed over at a time: each time costs both threads a turn."""
+        self._ready: deque[tuple[list[Chunk], int]] = deque()
         self._size = 0
         self._error: BaseException | None = None
         self._is_done = self._is_left = False
@@ -30,27 +32,37 @@ class _Buffer:
     def fill(self) -> None:
         """Make chunks until there are no more, or nobody takes them any longer."""
         error = None
+        together: list[Chunk] = []
+        size = 0
         try:
             for chunk in self._chunks:
-                if not self._put(chunk):
-                    break
+                together.append(chunk)
+                size += len(chunk)
+                if size >= self._together:
+                    if not self._put(together, size):
+                        break
+                    together, size = [], 0
         except BaseException as raised:  # noqa: BLE001 - who takes the chunks raises it
             error = raised
+        if together:
+            self._put(together, size)
         with self._changed:
             self._error, self._is_done = error, True
             self._changed.notify()
 
-    def _put(self, chunk: Chunk) -> bool:
+    def _put(self, chunks: list[Chunk], size: int) -> bool:
+        """Add chunks of SIZE bytes; say whether more are taken."""
         with self._changed:
             while self._size >= self._limit and not self._is_left:
                 self._changed.wait()
-            self._ready.append(chunk)
-            self._size += len(chunk)
-            self._changed.notify()
+            if not self._is_left:
+                self._ready.append((chunks, size))
+                self._size += size
+                self._changed.notify()
             return not self._is_left
 
-    def take(self) -> Chunk | None:
-        """Give the next chunk, None at the end; raise what making it raised."""
+    def take(self) -> list[Chunk] | None:
+        """Give the next chunks, None at the end; raise what making the one after them raised."""
         with self._changed:
             while not self._ready and not self._is_done:
                 self._changed.wait()
@@ -58,10 +70,10 @@ class _Buffer:
                 if self._error is not None:
                     raise self._error
                 return None
-            chunk = self._ready.popleft()
-            self._size -= len(chunk)
+            chunks, size = self._ready.popleft()
+            self._size -= size
             self._changed.notify()
-            return chunk
+            return chunks
 
     def leave(self) -> None:
         """Take no more."""
@@ -81,8 +93,8 @@ def ahead(chunks: Iterator[Chunk], limit: int = _LIMIT) -> Generator[Chunk, None
     thread = threading.Thread(target=buffer.fill, name="slimmer-ahead", daemon=True)
     thread.start()
     try:
-        while (chunk := buffer.take()) is not None:
-            yield chunk
+        while (ready := buffer.take()) is not None:
+            yield from ready
     finally:
         buffer.leave()
         thread.join()
