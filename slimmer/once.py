@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from slimmer.chunks import CHUNK, Buffers
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from slimmer.chunks import Chunk
     from slimmer.content import Content, Hearer
 
-_SMALL = 64 << 10
+SMALL = 64 << 10
 """Bytes of a file with which nobody bothers."""
-_LARGE = 256 << 10
+LARGE = 256 << 10
 """Bytes of a file from which on reading past the kernel's memory is worth a buffer."""
 _STEP = 8 * CHUNK
 _ALIGNED = 4096
@@ -37,6 +38,9 @@ class OnDisk(Protocol):
     def look(self) -> None:
         """Find out, before the blob is read for the first time, whether the kernel holds it already."""
 
+    def fetch(self, offset: int, length: int) -> None:
+        """Have the kernel take LENGTH bytes from OFFSET in, without waiting; raises what reading raises."""
+
     def leave(self, offset: int, length: int) -> None:
         """Let the kernel forget LENGTH bytes from OFFSET, which pages begin at, unless it held them before."""
 
@@ -47,9 +51,20 @@ class OnDisk(Protocol):
         """
 
 
+def on_disk(blob: Blob) -> OnDisk | None:
+    """Give the blob if it is one that the kernel may hold a copy of."""
+    return blob if _is_on_disk(type(blob)) else None  # type: ignore[return-value] # its class says so
+
+
+@cache
+def _is_on_disk(kind: type[Blob]) -> bool:
+    # Of each class once: it takes as long as to open a file.
+    return issubclass(kind, OnDisk)
+
+
 def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[Chunk]:
     """Give all the bytes, at most CHUNK at a time, and to HEARERS as well; what came from the disk is left behind."""
-    if content.size < _SMALL and not hearers:  # nearly all files
+    if content.size < SMALL and not hearers:  # nearly all files
         yield from content.chunks()
         return
     with ExitStack() as stack:
@@ -74,7 +89,7 @@ class _Reader:
 
     def __init__(self, blob: Blob, size: int) -> None:
         self._blob = blob
-        self._disk = blob if size >= _SMALL and isinstance(blob, OnDisk) else None
+        self._disk = on_disk(blob) if size >= SMALL else None
         self._direct: int | None = None
         self._start = self._stop = 0
         """Where what lies in the buffer begins and ends in the blob."""
@@ -83,7 +98,7 @@ class _Reader:
         self._end = 0
         if self._disk is not None:
             self._disk.look()
-            self._direct = self._disk.direct() if size >= _LARGE else None
+            self._direct = self._disk.direct() if size >= LARGE else None
         self._buffer: mmap.mmap | None = None
         """What was read past the kernel's memory last."""
 

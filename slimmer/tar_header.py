@@ -19,7 +19,6 @@ MAX_HEADER = 1 << 20
 """Bytes of an extended header, as Go's archive/tar has it, which engines read layers with."""
 BLOCK = 512
 END_OF_ARCHIVE = 2 * BLOCK
-_FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _READ = struct.Struct("100s24s12s12s8ss100s8s80x155s12x")  # mode and owners are one field, for they go together
 _MAGIC = b"ustar\x0000"
 _ORDINARY = b"0125"  # files, hard links, symlinks, directories
@@ -164,7 +163,8 @@ def encode(
         if not 0 <= number < limit:
             extended.setdefault(key, b"%d" % number)
         fields.append(number if 0 <= number < limit else 0)
-    block = _block(kind, name, link, mode, fields, device)
+    uid, gid, size, mtime = fields
+    block = _block(kind, name, link, mode, (uid, gid), size, mtime, device)
     return (_extended(extended) if extended else b"") + block
 
 
@@ -182,21 +182,42 @@ def is_one_block(name: str, link: str, owner: tuple[int, int], size: int, mtime:
     )
 
 
+def one_block(kind: bytes, name: str, link: str, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes:
+    """Give what `encode` gives of an entry that is no device and of which `is_one_block` is so."""
+    written = name.encode("ascii")
+    if kind == tarfile.DIRTYPE and not name.endswith("/"):
+        written += b"/"
+    return _block(kind, written, link.encode("ascii"), mode, owner, size, mtime, None)
+
+
 def _block(
-    kind: bytes, name: bytes, link: bytes, mode: int, numbers: list[int], device: tuple[int, int] | None
+    kind: bytes, name: bytes, link: bytes, mode: int, owner: tuple[int, int], size: int, mtime: int,
+    device: tuple[int, int] | None,
 ) -> bytes:  # fmt: skip
-    numbers_of_device = [b"%07o" % number for number in device] if device is not None else [b"", b""]
-    uid, gid, size, mtime = numbers
-    block = _FIELDS.pack(
-        _ascii(name), b"%07o" % mode, b"%07o" % uid, b"%07o" % gid, b"%011o" % size, b"%011o" % mtime, b" " * 8, kind,
-        _ascii(link), _MAGIC, b"", b"", *numbers_of_device, b"",
-    )  # fmt: skip
-    return block[:148] + b"%06o\0 " % _sum(block) + block[156:]
+    before = b"%b%b%011o\0%011o\0" % (_field(name), _access_written(mode, owner), size, mtime)
+    after = b"%b%b%b" % (kind, _field(link), _NO_DEVICE if device is None else _end(device))
+    # The sum has spaces in its own place.
+    return b"%b%06o\0 %b" % (before, _sum(before) + 8 * 32 + _sum(after), after)
 
 
-def _ascii(raw: bytes) -> bytes:
-    """Give a name as a reader sees it that knows no extended headers."""
-    return raw if raw.isascii() else raw.decode("utf-8", "surrogateescape").encode("ascii", "replace")
+def _field(raw: bytes) -> bytes:
+    """Give the field for a name, as a reader sees that who knows no extended headers."""
+    known = raw if raw.isascii() else raw.decode("utf-8", "surrogateescape").encode("ascii", "replace")
+    return known[:_MAX_NAME].ljust(_MAX_NAME, b"\0")
+
+
+@lru_cache(maxsize=256)
+def _access_written(mode: int, owner: tuple[int, int]) -> bytes:
+    return b"%07o\0%07o\0%07o\0" % (mode, *owner)
+
+
+def _end(device: tuple[int, int] | None) -> bytes:
+    """Give all that stands behind the name of a link: no names of owners, and no beginning of a long name."""
+    numbers = b"%07o\0%07o\0" % device if device is not None else bytes(16)
+    return _MAGIC + bytes(64) + numbers + bytes(167)
+
+
+_NO_DEVICE = _end(None)
 
 
 def _extended(records: Mapping[str, bytes]) -> bytes:
@@ -214,7 +235,7 @@ def _extended(records: Mapping[str, bytes]) -> bytes:
             length = len(line) + len(str(length))
         lines.append(b"%d%s" % (length, line))
     data = b"".join(lines)
-    return _block(b"x", b"././@PaxHeader", b"", 0, [0, 0, len(data), 0], None) + data + padding(len(data))
+    return _block(b"x", b"././@PaxHeader", b"", 0, (0, 0), len(data), 0, None) + data + padding(len(data))
 
 
 def padding(size: int) -> bytes:

@@ -28,6 +28,7 @@ ORDER = [
     ["commands", "users"],
     ["rootfs"],
     ["changeset", "layer_writer"],
+    ["readahead"],
     ["layer", "image", "reference", "platforms", "temporary", "once"],
     ["tar_members"],
     [

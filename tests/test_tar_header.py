@@ -3,10 +3,10 @@ from __future__ import annotations
 import tarfile
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from slimmer.tar_header import BLOCK, decode, encode, names
+from slimmer.tar_header import BLOCK, decode, encode, is_one_block, names, one_block
 
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=300), st.text("abc/.é", min_size=1, max_size=120).map(str.encode)
@@ -67,6 +67,27 @@ def test_a_header_is_what_the_standard_library_writes(
     mine = encode(kind, name, link, mode, owner, size, mtime, device, records)
 
     assert mine == by_tarfile(kind, name, link, mode, owner, size, mtime, device, records)
+
+
+@given(
+    KINDS,
+    st.text("ab/é", min_size=1, max_size=110),
+    st.text("ab/é", max_size=110),
+    st.integers(0, 0o7777),
+    st.tuples(st.integers(0, 8**7), st.integers(0, 8**7)),
+    st.integers(0, 8**11),
+    st.integers(-1, 8**11),
+)
+@example(tarfile.DIRTYPE, "a" * 99, "b" * 99, 0o7777, (8**7 - 1, 8**7 - 1), 8**11 - 1, 8**11 - 1)
+def test_an_ordinary_header_is_what_any_header_is(
+    kind: bytes, name: str, link: str, mode: int, owner: tuple[int, int], size: int, mtime: int
+) -> None:
+    """Made in a quarter of the time, to the same bytes."""
+    assume(is_one_block(name, link, owner, size, mtime))
+
+    assert one_block(kind, name, link, mode, owner, size, mtime) == encode(
+        kind, name.encode(), link.encode(), mode, owner, size, mtime, None, {}
+    )
 
 
 @given(

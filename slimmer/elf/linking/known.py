@@ -9,9 +9,10 @@ from slimmer.elf.linking.dynamic import Dynamic, Outline, read_outline
 from slimmer.elf.linking.symbols import Wanted
 from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
 from slimmer.errors import ElfError
+from slimmer.readahead import fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from slimmer.content import Content
     from slimmer.elf.linking.symbols import Table
@@ -25,6 +26,9 @@ TEXTS = (
     *(".md5sums", ".list", ".triggers", ".shlibs", ".symbols", ".conffiles"),
 )
 """Ends of names that no loader is asked for: most of an image's files, and each would have to be opened to be sure."""
+
+_HEADERS = 16 << 10
+"""Bytes from an object's beginning that are read of nearly every one: its header, its segments, what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
     keys = dict(known.wanted.keys) if known is not None else {}
     read: dict[Content, Read] = {}
     outlines: dict[Content, Outline] = {}
-    for path, content in contents.items():
+    for path, content in _fetched(contents, known):
         if content in read or content in outlines:
             continue
         if known is not None and content in known.read:
@@ -83,6 +87,15 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
             tables[content] = replace(outline.table, undefined=dynamic.symbols.undefined)
     objects = {path: content for path, content in contents.items() if read[content] is not None}
     return Known(read, wanted, objects, tables)
+
+
+def _fetched(contents: Mapping[str, Content], known: Known | None) -> Iterator[tuple[str, Content]]:
+    """Give CONTENTS; the headers of those that are not KNOWN are fetched meanwhile."""
+
+    def unread(item: tuple[str, Content]) -> Content | None:
+        return item[1] if known is None or item[1] not in known.read else None
+
+    return fetched(contents.items(), unread, _HEADERS)
 
 
 def _outlined(content: Content, keys: dict[bytes, bytes], like: Table | None) -> Outline | ElfError | None:

@@ -1,0 +1,108 @@
+"""Files that are read next are fetched meanwhile: so many, so much of each, and none that is read past memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slimmer.content import Content, Piece
+from slimmer.errors import SourceError
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.once import LARGE, SMALL, chunks_once
+from slimmer.readahead import fetched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[int, int], list[Path]]:
+    """Give a maker of files of a size, of which the kernel holds nothing."""
+
+    def make(count: int, size: int) -> list[Path]:
+        paths = [tmp_path / f"{number:03}" for number in range(count)]
+        for path in paths:
+            path.write_bytes(os.urandom(size))
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if any(held(paths)):
+            pytest.fail(f"the file system of {tmp_path} keeps all its files in memory; set TMPDIR to one on a disk")
+        return paths
+
+    return make
+
+
+def held(paths: list[Path]) -> list[int]:
+    """Give how many bytes of each file the kernel holds: to read it would change that."""
+    command = ["fincore", "--bytes", "--raw", "--noheadings", "--output", "RES", *map(str, paths)]
+    return list(map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()))
+
+
+def contents(paths: list[Path]) -> list[Content]:
+    """Give the files as an engine's."""
+    directory = DiffDirectory(paths[0].parent, "sha256:1", OpenFiles(64), OpenFiles(4))
+    return [
+        Content([Piece(StoredFile(directory, path.name.encode(), path.stat().st_size), 0, path.stat().st_size)])
+        for path in paths
+    ]
+
+
+def test_the_next_files_are_fetched_and_no_others(files: Callable[[int, int], list[Path]]) -> None:
+    """Nothing is read of the ones far behind: an image has more than fits into memory."""
+    paths = files(40, 5000)
+    given = fetched(contents(paths), lambda content: content)
+
+    next(given)
+
+    assert all(held(paths[:17]))
+    assert not any(held(paths[17:]))
+
+
+def test_all_come_in_their_order(files: Callable[[int, int], list[Path]]) -> None:
+    """Those without a content, too, and whatever is done with the others."""
+    items = [None, *contents(files(30, 1)), Content.of(b"in memory"), Content.of(b""), None]
+
+    assert list(fetched(items, lambda item: item)) == items
+
+
+def test_no_more_is_fetched_than_will_be_read(files: Callable[[int, int], list[Path]]) -> None:
+    """A library's headers are asked for, not its gigabyte."""
+    paths = files(3, 3 << 20)
+
+    list(fetched(contents(paths), lambda content: content, 16 << 10))
+
+    assert [0 < size <= 1 << 20 for size in held(paths)] == [True] * 3
+
+
+def test_what_is_read_past_memory_is_not_fetched(files: Callable[[int, int], list[Path]]) -> None:
+    """It would be in memory then, and read from there."""
+    paths = files(3, LARGE)
+
+    list(fetched(contents(paths), lambda content: content))
+
+    assert not any(held(paths))
+
+
+def test_what_was_fetched_is_left_behind(files: Callable[[int, int], list[Path]]) -> None:
+    """A file that somebody bothers with is looked at before it is fetched."""
+    paths = files(3, 2 * SMALL)
+
+    for content in fetched(contents(paths), lambda content: content):
+        assert sum(map(len, chunks_once(content))) == 2 * SMALL
+
+    assert not any(held(paths))
+
+
+def test_a_file_that_is_gone_is_told(files: Callable[[int, int], list[Path]]) -> None:
+    """As when it is read."""
+    paths = files(3, 10)
+    found = contents(paths)
+    paths[1].unlink()
+
+    with pytest.raises(SourceError, match="'001' of layer"):
+        list(fetched(found, lambda content: content))
