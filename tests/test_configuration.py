@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from slimmer.cli import run as run_module
+from slimmer.cli.commands import run as run_module
 from slimmer.cli.configured import Lines, checks, long_name
 
 if TYPE_CHECKING:

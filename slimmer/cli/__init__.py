@@ -1,7 +1,4 @@
-"""Commands, one per file; exit codes. The result goes to stdout, everything else to stderr.
-
-A command is a module of this package with a constant `command`; it is found by being there.
-"""
+"""The command line; exit codes. The result goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -11,12 +8,30 @@ import sys
 
 import click
 
-from slimmer import __version__
+from slimmer import __version__, interrupts
+from slimmer.cli import commands as modules
 from slimmer.cli.exits import EXIT_CODES, complain, trace
 from slimmer.errors import SlimmerError
 
 
+class _Commands(click.Group):
+    """The modules of `commands`, each imported when it is asked for: all of them take as long as most answers."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        return sorted(found.name for found in pkgutil.iter_modules(modules.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        # Native libraries abort the process when an interrupt comes while they are initialised.
+        with interrupts.held():
+            module = importlib.import_module(f"{modules.__name__}.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -24,12 +39,6 @@ from slimmer.errors import SlimmerError
 @click.version_option(__version__, prog_name="slimmer", message="%(prog)s %(version)s")
 def commands() -> None:
     """Slim a built container image, and prove that it still works before anything is tagged."""
-
-
-for _found in pkgutil.iter_modules(__path__):
-    _module = importlib.import_module(f"{__name__}.{_found.name}")
-    if hasattr(_module, "command"):
-        commands.add_command(_module.command)
 
 
 def run_command_line() -> int:
