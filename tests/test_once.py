@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import os
 import pickle
-import subprocess
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 from slimmer.layer import Inode, Kind
 from slimmer.layer_writer import layer_chunks
 from slimmer.once import chunks_once
+
+from kernel_memory import forget, held
 
 if TYPE_CHECKING:
     from slimmer.blobs import Blob
@@ -41,21 +42,6 @@ def path(tmp_path: Path) -> Path:
 def stored(path: Path) -> StoredFile:
     """Give the file as an engine's."""
     return StoredFile(DiffDirectory(path.parent, "sha256:1", OpenFiles(4), OpenFiles(4)), b"file", path.stat().st_size)
-
-
-def forget(path: Path) -> None:
-    """Have the kernel write a file and forget it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    if held(path):
-        pytest.fail(f"the file system of {path} keeps all its files in memory; set TMPDIR to a directory on a disk")
-
-
-def held(path: Path) -> int:
-    """Give how many bytes of a file the kernel holds in memory: to read it would change that."""
-    command = ["fincore", "--bytes", "--raw", "--noheadings", "--output", "RES", str(path)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def digest(content: Content) -> str:

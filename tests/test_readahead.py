@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from slimmer.errors import SourceError
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 from slimmer.once import LARGE, SMALL, chunks_once
 from slimmer.readahead import fetched
+
+from kernel_memory import forget, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,20 +28,10 @@ def files(tmp_path: Path) -> Callable[[int, int], list[Path]]:
         paths = [tmp_path / f"{number:03}" for number in range(count)]
         for path in paths:
             path.write_bytes(os.urandom(size))
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        if any(held(paths)):
-            pytest.fail(f"the file system of {tmp_path} keeps all its files in memory; set TMPDIR to one on a disk")
+            forget(path)
         return paths
 
     return make
-
-
-def held(paths: list[Path]) -> list[int]:
-    """Give how many bytes of each file the kernel holds: to read it would change that."""
-    command = ["fincore", "--bytes", "--raw", "--noheadings", "--output", "RES", *map(str, paths)]
-    return list(map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()))
 
 
 def contents(paths: list[Path]) -> list[Content]:
@@ -59,8 +50,8 @@ def test_the_next_files_are_fetched_and_no_others(files: Callable[[int, int], li
 
     next(given)
 
-    assert all(held(paths[:17]))
-    assert not any(held(paths[17:]))
+    assert all(map(held, paths[:17]))
+    assert not any(map(held, paths[17:]))
 
 
 def test_all_come_in_their_order(files: Callable[[int, int], list[Path]]) -> None:
@@ -76,7 +67,7 @@ def test_no_more_is_fetched_than_will_be_read(files: Callable[[int, int], list[P
 
     list(fetched(contents(paths), lambda content: content, 16 << 10))
 
-    assert [0 < size <= 1 << 20 for size in held(paths)] == [True] * 3
+    assert [0 < held(path) <= 1 << 20 for path in paths] == [True] * 3
 
 
 def test_what_is_read_past_memory_is_not_fetched(files: Callable[[int, int], list[Path]]) -> None:
@@ -85,7 +76,7 @@ def test_what_is_read_past_memory_is_not_fetched(files: Callable[[int, int], lis
 
     list(fetched(contents(paths), lambda content: content))
 
-    assert not any(held(paths))
+    assert not any(map(held, paths))
 
 
 def test_what_was_fetched_is_left_behind(files: Callable[[int, int], list[Path]]) -> None:
@@ -95,7 +86,7 @@ def test_what_was_fetched_is_left_behind(files: Callable[[int, int], list[Path]]
     for content in fetched(contents(paths), lambda content: content):
         assert sum(map(len, chunks_once(content))) == 2 * SMALL
 
-    assert not any(held(paths))
+    assert not any(map(held, paths))
 
 
 def test_a_file_that_is_gone_is_told(files: Callable[[int, int], list[Path]]) -> None:
