@@ -51,7 +51,7 @@ class OnDisk(Protocol):
         """
 
 
-def on_disk(blob: Blob) -> OnDisk | None:
+def _on_disk(blob: Blob) -> OnDisk | None:
     """Give the blob if it is one that the kernel may hold a copy of."""
     return blob if _is_on_disk(type(blob)) else None  # type: ignore[return-value] # its class says so
 
@@ -60,6 +60,25 @@ def on_disk(blob: Blob) -> OnDisk | None:
 def _is_on_disk(kind: type[Blob]) -> bool:
     # Of each class once: it takes as long as to open a file.
     return issubclass(kind, OnDisk)
+
+
+def fetch(content: Content, most: int | None = None) -> None:
+    """Have the kernel take in what will be read of a content soon: the first MOST bytes, or all that goes through it.
+
+    Does not wait; raises what opening the file raises.
+    """
+    if not content.size:
+        return
+    blob, offset, length = content.pieces[0]
+    disk = _on_disk(blob)
+    if disk is None:
+        return
+    if most is not None:
+        disk.fetch(offset, min(length, most))
+    elif content.size < LARGE:
+        if content.size >= SMALL:
+            disk.look()  # while it can still be seen
+        disk.fetch(offset, length)
 
 
 def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[Chunk]:
@@ -89,7 +108,7 @@ class _Reader:
 
     def __init__(self, blob: Blob, size: int) -> None:
         self._blob = blob
-        self._disk = on_disk(blob) if size >= SMALL else None
+        self._disk = _on_disk(blob) if size >= SMALL else None
         self._direct: int | None = None
         self._start = self._stop = 0
         """Where what lies in the buffer begins and ends in the blob."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-from slimmer.once import LARGE, SMALL, on_disk
+from slimmer.once import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,22 +33,9 @@ def fetched(
     waiting: deque[_Item] = deque()
     for item in items:
         content = content_of(item)
-        if content is not None and content.size:
-            _fetch(content, most)
+        if content is not None:
+            fetch(content, most)
         waiting.append(item)
         if len(waiting) > _NEXT:
             yield waiting.popleft()
     yield from waiting
-
-
-def _fetch(content: Content, most: int | None) -> None:
-    blob, offset, length = content.pieces[0]
-    disk = on_disk(blob)
-    if disk is None:
-        return
-    if most is not None:
-        disk.fetch(offset, min(length, most))
-    elif content.size < LARGE:  # others are read past the kernel's memory
-        if content.size >= SMALL:
-            disk.look()  # while it can still be seen
-        disk.fetch(offset, length)

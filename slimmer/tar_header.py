@@ -150,8 +150,7 @@ def encode(
 
     SIZE is bytes, MTIME whole seconds, DEVICE major and minor number or None. RECORDS come first and win.
     """
-    if kind == tarfile.DIRTYPE and not name.endswith(b"/"):
-        name += b"/"
+    name = _written_name(kind, name)
     extended = dict(records)
     for key, raw in (("path", name), ("linkpath", link)):
         if len(raw) > _MAX_NAME or not raw.isascii():
@@ -184,10 +183,11 @@ def is_one_block(name: str, link: str, owner: tuple[int, int], size: int, mtime:
 
 def one_block(kind: bytes, name: str, link: str, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes:
     """Give what `encode` gives of an entry that is no device and of which `is_one_block` is so."""
-    written = name.encode("ascii")
-    if kind == tarfile.DIRTYPE and not name.endswith("/"):
-        written += b"/"
-    return _block(kind, written, link.encode("ascii"), mode, owner, size, mtime, None)
+    return _block(kind, _written_name(kind, name.encode("ascii")), link.encode("ascii"), mode, owner, size, mtime, None)
+
+
+def _written_name(kind: bytes, name: bytes) -> bytes:
+    return name + b"/" if kind == tarfile.DIRTYPE and not name.endswith(b"/") else name
 
 
 def _block(

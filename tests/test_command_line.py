@@ -32,7 +32,7 @@ def test_what_is_no_command_is_told(name: str) -> None:
 
 
 def test_little_is_imported_for_a_short_answer() -> None:
-    """A shell asks for completions at every press of a key: not for that, the engine's SDK and all rules."""
+    """Not the engine's SDK and all rules, to say a version or that there is no such command."""
     program = "import sys; from slimmer import cli; print(*sorted(sys.modules))"
 
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()

@@ -292,5 +292,5 @@ def _sections(content: Content, table: list[tuple[int, ...]], shstrndx: int) -> 
             name = names[start:end].decode("utf-8", "backslashreplace") if text is None else text[start:end]
         if offset + size > whole and (offset > whole or kind not in _WITHOUT_BYTES):
             raise ElfError(f"section {index} lies outside the file")
-        sections.append(tuple.__new__(Section, (index, name, *fields)))
+        sections.append(Section._make((index, name, *fields)))
     return tuple(sections)
