@@ -107,12 +107,14 @@ class _Wire:
     def from_engine(self) -> None:
         with suppress(OSError):
             while data := self._engine.recv(1 << 16):
-                if self._down is not None:
-                    data, self._down = data[: self._down], self._down - len(data)
-                self._client.sendall(data)
-                if self._down is not None and self._down <= 0:
-                    self._cut()
-                    return
+                # Asked once: as soon as this has gone, the client may send the request that is cut off.
+                limit = self._down
+                self._client.sendall(data[:limit])
+                if limit is not None:
+                    self._down = limit - len(data)
+                    if self._down <= 0:
+                        self._cut()
+                        return
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_WR)
 
