@@ -42,7 +42,7 @@ ORDER = [
         "native_gpus",
         "headroom",
     ],
-    ["blobs", "runs", "ahead", "asking", "beside", "connecting"],
+    ["blobs", "runs", "ahead", "asking", "beside", "connecting", "residency"],
     ["gates", "configuration", "chunks"],
     ["errors"],
 ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.blobs import read_exactly
 from slimmer.errors import SourceError
+from slimmer.residency import is_resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,14 +184,7 @@ class StoredFile:
         Its headers are read by then, so its middle is asked for; where the kernel does not say, it counts as held.
         """
         if self._was_held is None:
-            try:
-                os.preadv(self._directory.open(self).number, [bytearray(1)], self.size // 2, os.RWF_NOWAIT)
-            except BlockingIOError:
-                self._was_held = False
-            except (OSError, AttributeError):
-                self._was_held = True
-            else:
-                self._was_held = True
+            self._was_held = is_resident(self._directory.open(self).number, self.size) is not False
 
     def fetch(self, offset: int, length: int) -> None:
         """Have the kernel take LENGTH bytes from OFFSET in, without waiting; raise SourceError as reading does."""
