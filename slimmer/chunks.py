@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
+from contextlib import suppress
 from typing import TypeAlias, TypeVar
 
 CHUNK = 1 << 20
@@ -11,10 +12,12 @@ CHUNK = 1 << 20
 Chunk: TypeAlias = bytes | memoryview
 """Bytes on their way into a layer. What a view shows stays as it is while anybody holds the view, or a part of it."""
 AnyChunk = TypeVar("AnyChunk", bytes, Chunk)
+_BUFFER = 2 << 20
+"""Bytes: a huge page of most machines, which a disk writes to, and a socket is copied from, as one and not as 512."""
 
 
 class Buffers:
-    """Pieces of memory of CHUNK bytes that begin with a page, as O_DIRECT wants it (open(2)). Threads may share them.
+    """Pieces of memory of 2 MiB that begin with a page, as O_DIRECT wants it (open(2)). Threads may share them.
 
     To copy 8 GB out of one buffer takes a second that reading into several does not.
     """
@@ -27,12 +30,15 @@ class Buffers:
         for _ in range(len(self._given)):
             buffer = self._given.popleft()
             try:
-                buffer.resize(CHUNK)  # it has that size: what this tells is whether there is a view
+                buffer.resize(_BUFFER)  # it has that size: what this tells is whether there is a view
             except BufferError:
                 self._given.append(buffer)
             else:
                 return buffer
-        return mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        made = mmap.mmap(-1, _BUFFER, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError, AttributeError):  # a kernel without huge pages has pages that are as good, and slower
+            made.madvise(mmap.MADV_HUGEPAGE)
+        return made
 
     def give_back(self, buffer: mmap.mmap) -> None:
         """Let a buffer be taken again once nobody has a view of it any longer."""

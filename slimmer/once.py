@@ -142,7 +142,9 @@ class _Reader:
             with suppress(OSError):
                 self._stop += os.preadv(direct, [self._buffer], self._start)
         start = offset - self._start
-        return memoryview(self._buffer)[start : min(start + length, self._stop - self._start)]
+        read = self._stop - self._start
+        view = memoryview(self._buffer)[start : min(start + length, read)]
+        return view if read >= CHUNK else bytes(view)  # a buffer is not to wait in a queue for the sake of a few bytes
 
     def _let_go(self) -> None:
         if self._buffer is not None:
