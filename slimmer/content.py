@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+from array import array
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import chain, islice
+from operator import sub
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from slimmer.blobs import Bytes
@@ -17,13 +19,11 @@ from slimmer.chunks import CHUNK
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from slimmer.blobs import Blob
     from slimmer.chunks import Chunk
 
-_WINDOW = 16 << 10
-"""How many bytes are read ahead of a header: those of thirty more."""
 WHOLE = 32 << 20
 """How many bytes a file may have that is read as a whole: a package manager's list, a RECORD. All have a tenth."""
 
@@ -53,25 +53,37 @@ class Hearer(Protocol):
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_hearers", "_places", "_starts", "size")
+    __slots__ = ("_blobs", "_hearers", "_offsets", "_starts", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._hearers: tuple[Hearer, ...] = ()
-        found = tuple(pieces)
-        # Nearly all files of an image are one piece: what is not held for them is held for none of a million.
-        if len(found) != 1 or not found[0].length:
-            found = tuple(piece for piece in found if piece.length)
-        self._places: Any
-        """The pieces, or the blob in which the only one lies; and where they start, or where that one lies in it."""
-        self._starts: tuple[int, ...] | int
+        self._blobs: Any
+        """The blob of each piece, and where it lies in it. Nearly all files of an image are one piece: for them this is
+        that blob and that place, since what is not held for them is held for none of a million."""
+        self._offsets: Any
+        self._starts: Sequence[int] | None
+        """Where each piece begins here; None where there is one."""
         self.size: int
         """Length in bytes."""
-        if len(found) == 1:
-            self._places, self._starts, self.size = found[0]
+        if isinstance(pieces, tuple) and len(pieces) == 1 and pieces[0].length:
+            self._blobs, self._offsets, self.size = pieces[0]
+            self._starts = None
             return
-        self._places = found
-        *starts, self.size = accumulate((piece.length for piece in found), initial=0)
-        self._starts = tuple(starts)
+        blobs: list[Blob] = []
+        offsets: list[int] = []
+        starts: list[int] = []
+        size = 0
+        for blob, offset, length in pieces:
+            if length:
+                blobs.append(blob)
+                offsets.append(offset)
+                starts.append(size)
+                size += length
+        self.size = size
+        if len(blobs) == 1:
+            self._blobs, self._offsets, self._starts = blobs[0], offsets[0], None
+        else:  # a layer's tar has two for each file
+            self._blobs, self._offsets, self._starts = tuple(blobs), _packed(offsets), _packed(starts)
 
     def __reduce__(self) -> tuple[type[Content], tuple[tuple[Piece, ...]]]:
         """Be the same bytes in another process, and no more than that."""
@@ -89,9 +101,26 @@ class Content:
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """Where the bytes lie."""
-        if isinstance(self._starts, int):
-            return (Piece(self._places, self._starts, self.size),)
-        return tuple(self._places)
+        return tuple(self)
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Give the pieces, none of them made before its turn."""
+        if self._starts is None:
+            return iter((self.piece(0),))
+        ends = chain(islice(self._starts, 1, None), (self.size,))
+        return map(Piece, self._blobs, self._offsets, map(sub, ends, self._starts))
+
+    @property
+    def blobs(self) -> Sequence[Blob]:
+        """What the bytes lie in: the blob of each piece."""
+        return (self._blobs,) if self._starts is None else self._blobs
+
+    def piece(self, index: int) -> Piece:
+        """Give one of the pieces."""
+        if self._starts is None:
+            return Piece(self._blobs, self._offsets, self.size)
+        end = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
+        return Piece(self._blobs[index], self._offsets[index], end - self._starts[index])
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -103,8 +132,8 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        if isinstance(self._starts, int):
-            data: bytes = self._places.read_at(self._starts + offset, length)
+        if self._starts is None:
+            data: bytes = self._blobs.read_at(self._offsets + offset, length)
             return data
         parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -132,8 +161,8 @@ class Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
-        if isinstance(self._starts, int):
-            return Content((Piece(self._places, self._starts + start, stop - start),))
+        if self._starts is None:
+            return Content((Piece(self._blobs, self._offsets + start, stop - start),))
         return Content(self._parts(start, stop))
 
     def overlaid(self, offset: int, data: bytes) -> Content:
@@ -150,7 +179,7 @@ class Content:
         """
         if self.size != other.size:
             return True
-        mine, its = iter(self.pieces), iter(other.pieces)
+        mine, its = iter(self), iter(other)
         left, right = next(mine, None), next(its, None)
         while left is not None and right is not None:
             length = min(left.length, right.length)
@@ -176,11 +205,10 @@ class Content:
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
     def _parts(self, start: int, stop: int) -> Iterator[Piece]:
-        pieces = self.pieces
-        starts = (0,) if isinstance(self._starts, int) else self._starts
+        starts = self._starts or (0,)
         index = max(bisect_right(starts, start) - 1, 0)
         while start < stop:
-            piece = pieces[index]
+            piece = self.piece(index)
             skip = start - starts[index]
             length = min(piece.length - skip, stop - start)
             yield piece if length == piece.length else Piece(piece.blob, piece.offset + skip, length)
@@ -188,49 +216,16 @@ class Content:
             index += 1
 
 
+def _packed(numbers: list[int]) -> Sequence[int]:
+    """Give numbers in eight bytes each; as they are where some take more, as a damaged image may have them."""
+    try:
+        return array("Q", numbers)
+    except OverflowError:
+        return numbers
+
+
 NOTHING = Content(())
 """Of no bytes."""
-
-
-class Cursor:
-    """A reader of a content whose places are asked for in their order: each is looked for where the last was found."""
-
-    def __init__(self, content: Content) -> None:
-        self._content = content
-        self._pieces = content.pieces
-        self._index = -1
-        self._stop = 0
-        """Where the piece of that index ends."""
-        self._window = b""
-        self._start = 0
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Give what Content.read_at gives; some of what follows is read too, but nothing of the next piece."""
-        data = self._window[offset - self._start : offset - self._start + length] if offset >= self._start else b""
-        if len(data) != length:
-            self._move(offset)
-            data = self._window[:length]
-        return data if len(data) == length else self._content.read_at(offset, length)
-
-    def slice(self, start: int, stop: int) -> Content:
-        """Give what Content.slice gives, at once where that is the piece behind the one that was read last."""
-        index = self._index + 1
-        if start == self._stop and index < len(self._pieces) and self._pieces[index].length == stop - start:
-            return Content((self._pieces[index],))
-        return self._content.slice(start, stop)
-
-    def _move(self, offset: int) -> None:
-        """Have a window that begins at OFFSET; one that is empty where no piece from here on has it."""
-        index, stop, count = self._index, self._stop, len(self._pieces)
-        while stop <= offset and index + 1 < count:
-            index += 1
-            stop += self._pieces[index].length
-        self._index, self._stop, self._start, self._window = index, stop, offset, b""
-        left = stop - offset
-        if left > 0:
-            blob, start, length = self._pieces[index]
-            if left <= length:
-                self._window = blob.read_at(start + length - left, min(left, _WINDOW))
 
 
 class _Reader(io.RawIOBase):

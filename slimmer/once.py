@@ -69,7 +69,7 @@ def fetch(content: Content, most: int | None = None) -> None:
     """
     if not content.size:
         return
-    blob, offset, length = content.pieces[0]
+    blob, offset, length = content.piece(0)
     disk = _on_disk(blob)
     if disk is None:
         return
@@ -88,7 +88,7 @@ def chunks_once(content: Content, hearers: Sequence[Hearer] = ()) -> Iterator[Ch
         return
     with ExitStack() as stack:
         readers: dict[int, _Reader] = {}
-        for blob, start, length in content.pieces:
+        for blob, start, length in content:
             reader = readers.get(id(blob))
             if reader is None:
                 reader = readers[id(blob)] = stack.enter_context(closing(_Reader(blob, content.size)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 from typing import IO, TYPE_CHECKING, cast
 
-from slimmer.content import NOTHING, Cursor
+from slimmer.content import NOTHING
+from slimmer.cursor import Cursor
 from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, MAX_HEADER, Header, Member, decode, names
 
 if TYPE_CHECKING:

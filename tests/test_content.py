@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer.blobs import ZEROS, Bytes, File
-from slimmer.content import Content, Cursor, Piece
+from slimmer.content import Content, Piece
+from slimmer.cursor import Cursor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +97,28 @@ def test_a_reader_keeps_to_the_piece_that_is_asked_for() -> None:
         stream.seek(512)
         with pytest.raises(AssertionError, match="bytes were read at 0"):
             stream.read(1)
+
+
+def test_places_that_take_more_than_eight_bytes() -> None:
+    """A damaged image may say of a sparse file what it likes."""
+    content = Content([Piece(Bytes(b"a"), 0, 1), Piece(ZEROS, 1 << 70, 1 << 65), Piece(Bytes(b"z"), 0, 1)])
+
+    assert content.size == (1 << 65) + 2
+    assert content.read_at(1 << 65, 2) == b"\0z"
+    assert content.pieces[1] == Piece(ZEROS, 1 << 70, 1 << 65)
+
+
+def test_a_content_of_many_pieces_is_small() -> None:
+    """A layer's tar has two for each file, and is held as long as the layer is read."""
+    blob = Bytes(b"words")
+    tracemalloc.start()
+    content = Content(Piece(blob, number % 4, 1 + number % 2) for number in range(100_000))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert content.size == 150_000
+    assert content.piece(77_777) == Piece(blob, 1, 2)
+    assert held < 30 * 100_000
 
 
 def test_slice_outside_is_refused() -> None:

@@ -31,6 +31,7 @@ ORDER = [
     ["readahead"],
     ["layer", "image", "reference", "platforms", "temporary", "once"],
     ["tar_members"],
+    ["cursor"],
     [
         "content",
         "rawjson",

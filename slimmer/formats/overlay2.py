@@ -134,7 +134,7 @@ def _content(root: Path, diff_id: str, chain_id: str, files: OpenFiles, director
     with gzip.open(kept / "tar-split.json.gz") as record:
         content = assemble(record.read, lambda name, size: StoredFile(directory, name, size))
     # What forbids one file of a layer (SELinux, AppArmor) forbids the others too, and is better known now than later.
-    first = next((piece.blob for piece in content.pieces if isinstance(piece.blob, StoredFile)), None)
+    first = next((blob for blob in content.blobs if isinstance(blob, StoredFile)), None)
     if first is not None:
         first.probe()
     return content

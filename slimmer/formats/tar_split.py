@@ -87,8 +87,11 @@ def assemble(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -
     Raises ValueError, saying why, for what is no such record and for a tar that cannot be given this way: one with
     sparse files, whose content on disk is not what the tar holds.
     """
+    return Content(_pieces(read, file))
+
+
+def _pieces(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Iterator[Piece]:
     segments = Segments()
-    pieces: list[Piece] = []
     start = 0
     last = b""
     for entry in _entries(read):
@@ -108,12 +111,11 @@ def assemble(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -
         if size:
             if last[-_TYPE_FROM_END : 1 - _TYPE_FROM_END] not in {b"\0", b"0", b"7"}:
                 raise ValueError("it gives content to what is no regular file")
-            pieces.append(Piece(segments, start, segments.size - start))
+            yield Piece(segments, start, segments.size - start)
             start = segments.size
-            pieces.append(Piece(file(_name(entry), size), 0, size))
-    pieces.append(Piece(segments, start, segments.size - start))
+            yield Piece(file(_name(entry), size), 0, size)
     segments.flush()
-    return Content(pieces)
+    yield Piece(segments, start, segments.size - start)
 
 
 def _entries(read: Callable[[int], bytes]) -> Iterator[Any]:

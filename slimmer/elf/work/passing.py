@@ -17,7 +17,7 @@ from slimmer.elf.work.library import Kind, Outcome, Task
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from slimmer.blobs import Blob
@@ -64,7 +64,7 @@ def told(outcome: Outcome | None, task: Task, spool: Spool) -> tuple[list[_Part]
     """Give what became of TASK as a message."""
     if outcome is None or outcome.content is None:
         return None if outcome is None else (None, outcome.words)
-    places = {id(blob): place for place, blob in enumerate(_blobs(task.content))}
+    places = {id(blob): place for place, blob in enumerate(task.content.blobs)}
     return [_part(piece, places, spool) for piece in outcome.content.pieces], outcome.words
 
 
@@ -75,12 +75,8 @@ def understood(message: tuple[list[_Part] | None, str] | None, task: Task, spool
     parts, words = message
     if parts is None:
         return Outcome(None, words)
-    blobs = _blobs(task.content)
+    blobs = task.content.blobs
     return Outcome(Content([_piece(part, blobs, spooled) for part in parts]), words)
-
-
-def _blobs(content: Content) -> list[Blob]:
-    return [piece.blob for piece in content.pieces]
 
 
 def _part(piece: Piece, places: dict[int, int], spool: Spool) -> _Part:
@@ -95,7 +91,7 @@ def _part(piece: Piece, places: dict[int, int], spool: Spool) -> _Part:
     return _SPOOLED, piece.offset, piece.length
 
 
-def _piece(part: _Part, blobs: list[Blob], spooled: Blob) -> Piece:
+def _piece(part: _Part, blobs: Sequence[Blob], spooled: Blob) -> Piece:
     if isinstance(part, bytes):
         return Piece(Bytes(part), 0, len(part))
     if isinstance(part, int):
