@@ -85,10 +85,10 @@ class Attempts:
 
 
 def _writable(layer: Rootfs, below: Trial) -> Writable:
-    size = layer_size(layer.entries())
+    size = layer_size(layer.as_layer())
     config = below.loaded.config
     return Writable(
-        lambda: [(size, layer_chunks(layer.entries()))],
+        lambda: [(size, layer_chunks(layer.as_layer()))],
         lambda diff_ids: config.with_layer(diff_ids[0], f"{CREATED_BY}: an attempt"),
         size,
     )

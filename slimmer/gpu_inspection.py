@@ -111,7 +111,7 @@ def gpu_code(rootfs: Rootfs) -> GpuCode:
     objection = proprietary(rootfs)
     found: list[tuple[Library, tuple[Area, ...]]] = []
     for each in libraries(rootfs):
-        is_proprietary = any(objection(name) is not None for name in rootfs.names(each.inode))
+        is_proprietary = any(objection(name) is not None for name in rootfs.names(each.path))
         held: tuple[Area, ...] = ()
         reason = f"AMD's code ({HIP})" if each.elf.section_named(HIP) is not None else None
         try:

@@ -172,8 +172,7 @@ def _weight(plan: Plan, path: str) -> int:
 
 def _is_named(change: Change, plan: Plan, failed: Sequence[Examined]) -> bool:
     """Say whether a check that failed names a changed file: as a culprit, or by its last name in what was said."""
-    inode = plan.source.get(change.path)
-    names = {change.path, *(plan.source.names(inode) if inode is not None else ())}
+    names = {change.path, *plan.source.names(change.path)}
     said = " ".join(f"{one.verdict.reason} {one.verdict.slimmed}" for one in failed)
     culprits = {path for one in failed for path in one.verdict.culprits}
     return bool(names & culprits) or any(name.rpartition("/")[2] in said for name in names)

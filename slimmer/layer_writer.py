@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING
 
-from slimmer.layer import DEVICES, NANOSECONDS, XATTR, Kind
+from slimmer.layer import DEVICES, NANOSECONDS, XATTR
 from slimmer.once import chunks_once
 from slimmer.readahead import fetched
 from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, encode, is_one_block, one_block, padding
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from slimmer.chunks import Chunk
     from slimmer.content import Content
-    from slimmer.layer import Inode
+    from slimmer.layer import Entry, Inode
 
 _Fields = tuple[str, tuple[int, int], int, int, int]
 """What a header says besides a path and a mode: link, owner, size, whole seconds, and nanoseconds beyond them."""
@@ -78,19 +78,10 @@ def _decimal(nanoseconds: int) -> str:
     return f"-{text}" if nanoseconds < 0 else text
 
 
-def named(entries: Iterator[tuple[str, Inode]]) -> Iterator[tuple[str, Inode, str | None]]:
-    """Give each entry with the path it is a hard link to; None for an inode's first name, which carries the data."""
-    first: dict[Inode, str] = {}
-    for path, inode in entries:
-        yield path, inode, None if inode.kind is Kind.DIRECTORY else first.get(inode)
-        if inode.kind is not Kind.DIRECTORY:
-            first.setdefault(inode, path)
-
-
-def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
+def layer_size(entries: Iterator[Entry]) -> int:
     """Give the exact length in bytes of what `layer_chunks` writes for the same entries."""
     total = END_OF_ARCHIVE
-    for path, inode, link_to in named(entries):
+    for path, inode, link_to in entries:
         total += header_size(path, inode, link_to)
         if link_to is None and inode.content is not None:
             size = inode.content.size
@@ -98,7 +89,7 @@ def layer_size(entries: Iterator[tuple[str, Inode]]) -> int:
     return total
 
 
-def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[Chunk]:
+def layer_chunks(entries: Iterator[Entry]) -> Iterator[Chunk]:
     """Give the layer tar of the entries, which come in canonical order, piece by piece; few pieces are small."""
     small: list[Chunk] = []
     size = 0
@@ -115,13 +106,12 @@ def layer_chunks(entries: Iterator[tuple[str, Inode]]) -> Iterator[Chunk]:
     yield b"".join(small)
 
 
-def _written(entry: tuple[str, Inode, str | None]) -> Content | None:
-    _, inode, link_to = entry
-    return inode.content if link_to is None else None
+def _written(entry: Entry) -> Content | None:
+    return entry.inode.content if entry.link_to is None else None
 
 
-def _parts(entries: Iterator[tuple[str, Inode]]) -> Iterator[Chunk]:
-    for path, inode, link_to in fetched(named(entries), _written):
+def _parts(entries: Iterator[Entry]) -> Iterator[Chunk]:
+    for path, inode, link_to in fetched(entries, _written):
         yield header(path, inode, link_to)
         if link_to is None and inode.content is not None:
             yield from chunks_once(inode.content, inode.content.take_hearers())

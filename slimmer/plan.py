@@ -159,11 +159,11 @@ class Plan:
 
     def layer_size(self) -> int:
         """Give the exact length in bytes of the layer that `carry_out` gives."""
-        return layer_size(self.result.entries())
+        return layer_size(self.result.as_layer())
 
     def carry_out(self) -> Iterator[Chunk]:
         """Give the one layer of the result, piece by piece; the same plan gives the same bytes on every machine."""
-        return layer_chunks(self.result.entries())
+        return layer_chunks(self.result.as_layer())
 
 
 class Draft:
@@ -206,7 +206,7 @@ class Draft:
             elif isinstance(decision, Replace):
                 inode = self._there(rule, decision.path)
                 replacements[inode] = replace(inode, content=decision.content)
-                self.replaced |= dict.fromkeys(self.rootfs.names(inode), decision.content)
+                self.replaced |= dict.fromkeys(self.rootfs.names(decision.path), decision.content)
                 before, after = inode.size, decision.content.size
                 self._changes.append(Change(decision.path, rule, "replace", before, after, files, decision.how))
             elif isinstance(decision, Link):
@@ -225,9 +225,8 @@ class Draft:
         return inode
 
     def _vetoed(self, decision: Remove | Replace | Link) -> str | None:
-        inode = self.rootfs.get(decision.path)
         # A content has all names of its inode: what one of them forbids is forbidden.
-        paths = [decision.path] if isinstance(decision, Remove) or inode is None else self.rootfs.names(inode)
+        paths = [decision.path] if isinstance(decision, Remove) else self.rootfs.names(decision.path)
         return next((reason for path in paths if (reason := self._veto(path)) is not None), None)
 
     def _remove(self, rule: str, removals: Iterable[Remove]) -> None:
@@ -247,7 +246,7 @@ class Draft:
                 gone.add(path)
                 files += found.content is not None
                 count = gone_names[found] = gone_names.get(found, 0) + 1
-                if count == self.rootfs.links(found):
+                if count == len(self.rootfs.names(path)):
                     freed += found.size
             self._changes.append(Change(removal.path, rule, "remove", freed, 0, files, removal.how))
         self.removed |= gone

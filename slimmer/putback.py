@@ -45,7 +45,7 @@ def _named(plan: Plan, paths: set[str]) -> set[str]:
     for path in paths:
         inode = plan.source.get(path)
         if inode is not None and inode.kind is not Kind.DIRECTORY:
-            found.update(name for name in plan.source.names(inode) if name in plan.result)
+            found.update(name for name in plan.source.names(path) if name in plan.result)
     return found
 
 
@@ -65,7 +65,7 @@ def _amended(plan: Plan, result: Rootfs, back: set[str]) -> Rootfs:
         original = source.get(path)
         if original is not None and path in result:
             new = replace(original, content=contents[path]) if path in contents else original
-            inodes.update((name, new) for name in source.names(original) if name in result)
+            inodes.update((name, new) for name in source.names(path) if name in result)
     return Rootfs(inodes)
 
 
@@ -106,4 +106,4 @@ def _names(rootfs: Rootfs, path: str) -> Iterator[str]:
     inode = rootfs.get(path)
     yield path
     if inode is not None and inode.kind is not Kind.DIRECTORY:
-        yield from rootfs.names(inode)
+        yield from rootfs.names(path)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from slimmer.changeset import WHITEOUT, Directory, extract, is_whiteout
 from slimmer.errors import SourceError
-from slimmer.layer import Inode, Kind
+from slimmer.layer import Entry, Inode, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from slimmer.layer import Entry
 
 _UNNAMED = Inode(Kind.DIRECTORY, 0o755)
 """A directory that the newest layer with something in it does not name. The engine makes it, with the time of that
@@ -37,7 +35,7 @@ class Rootfs:
         self._inodes = dict(inodes)
         # What is found by going through all paths, when it is first asked for.
         self._below: dict[str, list[str]] | None = None
-        self._names: dict[Inode, str | list[str]] | None = None
+        self._linked: dict[Inode, list[str]] | None = None
         self._symlinks: list[str] | None = None
 
     def __contains__(self, path: str) -> bool:
@@ -52,11 +50,17 @@ class Rootfs:
 
     def files(self) -> Iterator[tuple[str, Inode]]:
         """Give every regular file once, under the first of its names."""
-        seen: set[Inode] = set()
+        linked = self._of_several_names()
         for path, inode in self._inodes.items():
-            if inode.kind is Kind.FILE and inode not in seen:
-                seen.add(inode)
+            if inode.kind is Kind.FILE and (inode not in linked or linked[inode][0] == path):
                 yield path, inode
+
+    def as_layer(self) -> Iterator[Entry]:
+        """Give every path as a layer has it: an inode under the first of its names, the others are hard links to it."""
+        linked = self._of_several_names()
+        for path, inode in self._inodes.items():
+            names = linked.get(inode)
+            yield Entry(path, inode, None if names is None or names[0] == path else names[0])
 
     def symlinks(self) -> Iterator[tuple[str, Inode]]:
         """Give every symlink."""
@@ -64,26 +68,25 @@ class Rootfs:
             self._symlinks = [path for path, inode in self._inodes.items() if inode.kind is Kind.SYMLINK]
         return ((path, self._inodes[path]) for path in self._symlinks)
 
-    def names(self, inode: Inode) -> list[str]:
-        """Give every path of an inode of this root, in order; hard links make several."""
-        names = self._of_inodes().get(inode, [])
-        return [names] if isinstance(names, str) else names
+    def names(self, path: str) -> list[str]:
+        """Give every path of the inode at PATH, in order: hard links make several. None when it is not there."""
+        inode = self._inodes.get(path)
+        if inode is None:
+            return []
+        return self._of_several_names().get(inode) or [path]
 
-    def links(self, inode: Inode) -> int:
-        """Give how many names an inode of this root has."""
-        names = self._of_inodes().get(inode, [])
-        return 1 if isinstance(names, str) else len(names)
+    def _of_several_names(self) -> dict[Inode, list[str]]:
+        """Give each inode that has several paths with these: nearly all have one, which whoever asks for it knows.
 
-    def _of_inodes(self) -> dict[Inode, str | list[str]]:
-        if self._names is None:
-            self._names = {}
-            for path, found in self._inodes.items():
-                known = self._names.setdefault(found, path)  # a list for each would take more than all the rest
-                if isinstance(known, list):
-                    known.append(path)
-                elif known is not path:
-                    self._names[found] = [known, path]
-        return self._names
+        A directory has one: those that no layer names share an Inode, and are several all the same.
+        """
+        if self._linked is None:
+            self._linked = {}
+            first: dict[Inode, str] = {}
+            for path, inode in self._inodes.items():
+                if inode.kind is not Kind.DIRECTORY and (known := first.setdefault(inode, path)) is not path:
+                    self._linked.setdefault(inode, [known]).append(path)
+        return self._linked
 
     def get(self, path: str) -> Inode | None:
         """Give the inode of this very path, following no symlink."""
@@ -146,7 +149,7 @@ class Rootfs:
 
     def size(self) -> int:
         """Give the bytes of all contents, each inode counted once, as the engine counts a layer."""
-        return sum(inode.size for inode in set(self._inodes.values()))
+        return sum(inode.size for _, inode, link_to in self.as_layer() if link_to is None)
 
     def without(self, paths: Collection[str]) -> Rootfs:
         """Give this root less PATHS, which must name every path below a removed directory too."""
@@ -162,13 +165,12 @@ class Rootfs:
                 held = [path for path in left._below.pop(directory, ()) if path not in paths]
                 if held:
                     left._below[directory] = held
-        if self._names is not None:
-            left._names = self._names.copy()
-            for key in {self._inodes[path] for path in paths if path in self._inodes}:
-                names = left._names.pop(key)
-                kept = [] if isinstance(names, str) else [path for path in names if path not in paths]
-                if kept:
-                    left._names[key] = kept if len(kept) > 1 else kept[0]
+        if self._linked is not None:
+            left._linked = self._linked.copy()
+            for inode in {self._inodes[path] for path in paths if path in self._inodes}:
+                kept = [path for path in left._linked.pop(inode, ()) if path not in paths]
+                if len(kept) > 1:
+                    left._linked[inode] = kept
         return left
 
     def replaced(self, new: Mapping[Inode, Inode]) -> Rootfs:

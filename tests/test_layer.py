@@ -34,8 +34,8 @@ NANOSECONDS = 1_600_000_000_123_456_789
 def written(*entries: dict[str, Any]) -> tuple[bytes, dict[str, tarfile.TarInfo]]:
     """Give what is written for a layer of ENTRIES: the tar, and its members as tarfile reads them."""
     rootfs = flattened(list(entries))
-    tar = b"".join(layer_chunks(rootfs.entries()))
-    assert layer_size(rootfs.entries()) == len(tar)
+    tar = b"".join(layer_chunks(rootfs.as_layer()))
+    assert layer_size(rootfs.as_layer()) == len(tar)
     with tarfile.open(fileobj=io.BytesIO(tar)) as reader:
         return tar, {member.name: member for member in reader}
 
@@ -81,7 +81,7 @@ def test_what_is_read_is_written(entry: dict[str, Any]) -> None:
 
 def _reread(tar: bytes) -> Any:
 
-    return flatten([("again", read_layer(Content.of(tar), "again"))]).entries()
+    return flatten([("again", read_layer(Content.of(tar), "again"))]).as_layer()
 
 
 def test_nanoseconds_survive() -> None:
@@ -110,7 +110,7 @@ def test_an_inherited_size_record_does_not_swallow_the_next_entry() -> None:
     slimmed = rootfs.replaced(
         {inode: replace(inode, content=Content.of(b"y" * 10)) for _, inode in rootfs.entries() if inode.size}
     )
-    with tarfile.open(fileobj=io.BytesIO(b"".join(layer_chunks(slimmed.entries())))) as reader:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer_chunks(slimmed.as_layer())))) as reader:
         assert [(member.name, member.size) for member in reader] == [("lib.so", 10), ("next", 0)]
 
 
@@ -248,9 +248,9 @@ def test_few_chunks_are_small() -> None:
     """Each is a call to the engine and to the hash: a thousand files of a page are not three thousand calls."""
     small = [file(f"s{number:04}", b"x" * 100) for number in range(1000)]
     large = [file("t", b"y" * (9 * CHUNK + 5))]
-    sizes = [len(chunk) for chunk in layer_chunks(flattened([*small, *large]).entries())]
+    sizes = [len(chunk) for chunk in layer_chunks(flattened([*small, *large]).as_layer())]
 
-    assert sum(sizes) == layer_size(flattened([*small, *large]).entries())
+    assert sum(sizes) == layer_size(flattened([*small, *large]).as_layer())
     assert max(sizes) <= CHUNK
     assert len(sizes) < sum(sizes) / CHUNK + 8  # small files are joined to a quarter of a chunk
 

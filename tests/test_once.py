@@ -17,7 +17,7 @@ from slimmer.errors import SourceError
 from slimmer.formats import diff_directory
 from slimmer.formats.compression import Compression, compressed, decompressed
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
-from slimmer.layer import Inode, Kind
+from slimmer.layer import Entry, Inode, Kind
 from slimmer.layer_writer import layer_chunks
 from slimmer.once import chunks_once
 
@@ -161,7 +161,7 @@ def test_who_needs_the_bytes_hears_them_once() -> None:
         content.heard_by(one)
     inode = Inode(kind=Kind.FILE, mode=0o644, uid=0, gid=0, mtime=0, content=content)
 
-    written = [b"".join(layer_chunks(iter([("file", inode)]))) for _ in range(2)]
+    written = [b"".join(layer_chunks(iter([Entry("file", inode)]))) for _ in range(2)]
 
     assert written[0] == written[1]
     assert [(one.places, one.data, one.ends) for one in heard] == [([(blob, 5), (other, 0)], b"bytesmo", 1)] * 2

@@ -89,7 +89,7 @@ def facts(rootfs: Rootfs) -> dict[str, object]:
         path: (
             inode.kind, oct(inode.mode), inode.uid, inode.gid, inode.mtime,
             data_of(rootfs, path) if inode.kind is Kind.FILE else b"",
-            rootfs.names(inode) if inode.kind is Kind.FILE else [],
+            rootfs.names(path) if inode.kind is Kind.FILE else [],
         )
         for path, inode in rootfs.entries()
     }  # fmt: skip
@@ -97,7 +97,7 @@ def facts(rootfs: Rootfs) -> dict[str, object]:
 
 def layer(rootfs: Rootfs) -> Content:
     """Give the tar of a layer."""
-    return Content.of(b"".join(layer_chunks(rootfs.entries())))
+    return Content.of(b"".join(layer_chunks(rootfs.as_layer())))
 
 
 @given(st.sets(st.sampled_from(REMOVABLE)), st.sets(st.sampled_from(CHANGEABLE)), st.data())

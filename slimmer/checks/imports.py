@@ -57,8 +57,7 @@ class ImportsCheck:
 
 def _all_names(pair: Pair) -> Iterator[str]:
     for path in changed_files(pair.plan):
-        inode = pair.plan.result.get(path)
-        yield from pair.plan.result.names(inode) if inode is not None else ()
+        yield from pair.plan.result.names(path)
 
 
 def _wanted(rootfs: Rootfs, changed: set[str]) -> dict[Interpreter, list[str]]:

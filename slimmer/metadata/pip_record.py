@@ -116,9 +116,8 @@ def _records(rootfs: Rootfs) -> list[tuple[list[str], Inode]]:
     A file is replaced under all its names at once, so a RECORD that is linked elsewhere stays linked. uv links every
     file of a wheel to its cache but writes a RECORD anew, because it adds rows: the two are separate files.
     """
-    paths = [path for path, _ in rootfs.entries() if path.endswith(_SUFFIX)]
-    inodes = {path: inode for path in paths if (inode := rootfs.get(path)) is not None and inode.kind is Kind.FILE}
-    found = [(rootfs.names(inode), inode) for inode in dict.fromkeys(inodes.values())]
+    inodes = {inode: path for path, inode in rootfs.entries() if path.endswith(_SUFFIX) and inode.kind is Kind.FILE}
+    found = [(rootfs.names(path), inode) for inode, path in inodes.items()]
     return sorted(found, key=lambda item: (-max(path.count("/") for path in item[0]), item[0]))
 
 

@@ -37,12 +37,12 @@ def tree(source: Rootfs, result: Rootfs | None = None) -> Node:
     root = Node()
     after = result or source
     for first, inode in source.files():
-        path = usual_name([name for name in source.names(inode) if name in after] or [first])
+        path = usual_name([name for name in source.names(first) if name in after] or [first])
         for node in _way(root, path):
             node.before += inode.size
             node.files += 1
-    for _, inode in after.files():
-        for node in _way(root, usual_name(after.names(inode))):
+    for path, inode in after.files():
+        for node in _way(root, usual_name(after.names(path))):
             node.after += inode.size
     return root
 

@@ -60,7 +60,7 @@ class Duplicates:
         """Give a Link for each file to the first of those with the same bytes. Only files of one size are read."""
         rootfs = scene.rootfs
         own = _places_of_its_own(scene)
-        fixed = (item for item in rootfs.files() if _is_fixed(rootfs, item[1], own))
+        fixed = (item for item in rootfs.files() if _is_fixed(rootfs, *item, own))
         alike = _groups((path, inode, _likeness(inode)) for path, inode in fixed)
         candidates = [files for files in alike if len(files) > 1]
         digests = Digests()
@@ -90,13 +90,13 @@ def _places_of_its_own(scene: Scene) -> tuple[str, ...]:
     return tuple(f"{place}/" for path in named if path.startswith("/") and (place := scene.rootfs.resolve(path)))
 
 
-def _is_fixed(rootfs: Rootfs, inode: Inode, own: tuple[str, ...]) -> bool:
+def _is_fixed(rootfs: Rootfs, path: str, inode: Inode, own: tuple[str, ...]) -> bool:
     """Say whether a file is large enough and one that nobody writes, by all its names."""
     if inode.kind is not Kind.FILE or inode.size < MIN_SIZE or inode.mode & 0o6022:
         return False
     if any(key.startswith("security.") for key in inode.xattrs or {}):
         return False
-    return all(_is_program(name, own) for name in rootfs.names(inode))
+    return all(_is_program(name, own) for name in rootfs.names(path))
 
 
 def _is_program(name: str, own: tuple[str, ...]) -> bool:
@@ -112,8 +112,8 @@ def _links(rootfs: Rootfs, same: _Files, scene: Scene) -> Iterator[Decision]:
     """Give the decisions on files with the same bytes: each is linked to the first that it may be linked to."""
     firsts: _Files = []
     for path, inode in same:
-        names = rootfs.names(inode)
-        reasons = [(to, _objection(names, inode, rootfs.names(first), first)) for to, first in firsts]
+        names = rootfs.names(path)
+        reasons = [(to, _objection(names, inode, rootfs.names(to), first)) for to, first in firsts]
         to = next((to for to, reason in reasons if reason is None), None)
         if to is not None:
             yield Link(path, to, f"the same bytes as /{to}")

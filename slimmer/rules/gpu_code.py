@@ -71,7 +71,7 @@ class GpuCode:
             for each in found:
                 decision = _decide(each, wanted, scene)
                 if isinstance(decision, Replace):
-                    reason = objection(each.inode, rootfs, objections)
+                    reason = objection(each.path, rootfs, objections)
                     decision = decision if reason is None else Keep(each.path, reason)
                 if decision is not None:
                     yield decision
@@ -89,7 +89,7 @@ def libraries(rootfs: Rootfs) -> Iterator[_Library]:
     """Give the shared objects that hold GPU code."""
     for path, inode in rootfs.files():
         content = inode.content
-        if content is None or not any(SHARED_OBJECT.fullmatch(name) for name in rootfs.names(inode)):
+        if content is None or not any(SHARED_OBJECT.fullmatch(name) for name in rootfs.names(path)):
             continue
         if not is_elf(content):
             continue

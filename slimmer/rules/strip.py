@@ -70,9 +70,9 @@ def _tasks(scene: Scene) -> Iterator[tuple[str, Inode, Task]]:
         objections.append(proprietary(rootfs))
     programs = _programs(scene)
     for path, inode in rootfs.files():
-        kind, content = _kind(rootfs.names(inode)), inode.content
+        kind, content = _kind(rootfs.names(path)), inode.content
         if kind is not None and content is not None:
-            reason = objection(inode, rootfs, objections)
+            reason = objection(path, rootfs, objections)
             yield path, inode, Task(content, kind, architecture, programs[kind], reason)
 
 
@@ -89,11 +89,12 @@ def _kind(names: Iterable[str]) -> Kind | None:
     return next((kind for name in names for form, kind in kinds if form.fullmatch(name)), None)
 
 
-def objection(inode: Inode, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
+def objection(path: str, rootfs: Rootfs, objections: Sequence[Callable[[str], str | None]]) -> str | None:
     """Give the first reason for which a file, or any name of it, must not change; None when there is none."""
-    if any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
+    inode = rootfs.get(path)
+    if inode is not None and any(key in {"security.ima", "security.evm"} for key in inode.xattrs or {}):
         return "the kernel checks its signature (security.ima)"
-    names = rootfs.names(inode)
+    names = rootfs.names(path)
     return next((reason for object_to in objections for name in names if (reason := object_to(name)) is not None), None)
 
 

@@ -41,7 +41,7 @@ def test_slimmer_says_what_the_engine_shows(docker: Docker, tmp_path: Path, laye
     rootfs = slimmers(tars(layers))
 
     assert not differences(original, expected_view(rootfs, original))
-    again = shown(docker, [b"".join(layer_chunks(rootfs.entries()))], tmp_path)
+    again = shown(docker, [b"".join(layer_chunks(rootfs.as_layer()))], tmp_path)
     assert not differences(of_the_result(original), again)
 
 
@@ -55,7 +55,7 @@ def test_what_the_engine_refuses_and_means_something_is_read(docker: Docker, tmp
 
     assert {path for path, _ in rootfs.entries()} == case.paths
     if case.engine != "file name too long":  # which no layer mends
-        again = shown(docker, [b"".join(layer_chunks(rootfs.entries()))], tmp_path)
+        again = shown(docker, [b"".join(layer_chunks(rootfs.as_layer()))], tmp_path)
         assert not differences(expected_view(rootfs, {}), again)
 
 
@@ -84,7 +84,7 @@ def test_aufs_own_files_stay_behind(docker: Docker, tmp_path: Path) -> None:
     original = shown(docker, layers, tmp_path)
     assert set(original) == {".wh..wh.plnk", ".wh..wh.plnk/1.2", ".wh..wh.plnk/3.4", "a", "l"}
 
-    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).entries()))], tmp_path)
+    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).as_layer()))], tmp_path)
 
     assert again == {"a": original["a"], "l": replace(original["l"], names=("l",))}
 
@@ -106,6 +106,6 @@ def test_default_access_lists_are_inherited_again(docker: Docker, tmp_path: Path
     original = shown(docker, layers, tmp_path)
     assert "system.posix_acl_access" in dict(original["d/a"].xattrs)
 
-    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).entries()))], tmp_path)
+    again = shown(docker, [b"".join(layer_chunks(slimmers(layers).as_layer()))], tmp_path)
 
     assert not differences(original, again)

@@ -68,6 +68,6 @@ def test_a_random_image_is_what_the_engine_shows(docker: Docker, tmp_path: Path,
     event("compared")
     assert not differences(original, expected_view(rootfs, original))
 
-    again = shown(docker, [b"".join(layer_chunks(rootfs.entries()))], tmp_path)
+    again = shown(docker, [b"".join(layer_chunks(rootfs.as_layer()))], tmp_path)
 
     assert not differences(of_the_result(original), again)

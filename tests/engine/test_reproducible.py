@@ -104,7 +104,7 @@ def test_the_order_of_a_layer_does_not_reach_the_result() -> None:
     links = [entry for entry in entries(b"library") if entry not in plain]
 
     written = {
-        b"".join(layer_chunks(flatten([("l", read_layer(Content.of(make_tar(*order, *links)), "l"))]).entries()))
+        b"".join(layer_chunks(flatten([("l", read_layer(Content.of(make_tar(*order, *links)), "l"))]).as_layer()))
         for order in (plain, plain[::-1], sorted(plain, key=lambda entry: os.fsencode(entry["path"])[::-1]))
     }
 

@@ -89,7 +89,7 @@ def facts(rootfs: Rootfs) -> dict[str, Any]:
     return {
         path: (
             inode.kind, inode.mode, inode.uid, inode.gid, inode.mtime, inode.target, inode.device, inode.xattrs,
-            rootfs.names(inode), inode.content and hashlib.sha256(b"".join(inode.content.chunks())).digest(),
+            rootfs.names(path), inode.content and hashlib.sha256(b"".join(inode.content.chunks())).digest(),
         )
         for path, inode in rootfs.entries()
     }  # fmt: skip

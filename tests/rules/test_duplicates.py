@@ -25,7 +25,7 @@ def linked(plan: Plan) -> list[list[str]]:
     return [
         names
         for path, inode in plan.result.files()
-        if inode.kind is Kind.FILE and len(names := plan.result.names(inode)) > 1
+        if inode.kind is Kind.FILE and len(names := plan.result.names(path)) > 1
     ]
 
 
