@@ -173,23 +173,27 @@ class Content:
         )
 
     def differs(self, other: Content) -> bool:
-        """Say whether the two differ in any byte.
+        """Say whether the two differ in any byte."""
+        return self.size != other.size or next(self.differences(other), None) is not None
+
+    def differences(self, other: Content) -> Iterator[tuple[int, bytes, bytes]]:
+        """Give where the two differ, as far as both go: a place, and the bytes of each from there, at most CHUNK.
 
         Blobs never change, so the same place of the same blob holds the same bytes and is not read for this.
         """
-        if self.size != other.size:
-            return True
+        at = 0
         mine, its = iter(self), iter(other)
         left, right = next(mine, None), next(its, None)
         while left is not None and right is not None:
             length = min(left.length, right.length)
             if left.blob is not right.blob or left.offset != right.offset:
                 length = min(length, CHUNK)
-                if left.blob.read_at(left.offset, length) != right.blob.read_at(right.offset, length):
-                    return True
+                data, others = left.blob.read_at(left.offset, length), right.blob.read_at(right.offset, length)
+                if data != others:
+                    yield at, data, others
+            at += length
             left = left.after(length) or next(mine, None)
             right = right.after(length) or next(its, None)
-        return False
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
         """Give all the bytes, at most SIZE at a time."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
 from slimmer.metadata import amendments
 from slimmer.plan import Replace
 from slimmer.rootfs import Rootfs
@@ -43,16 +42,14 @@ def _named(plan: Plan, paths: set[str]) -> set[str]:
     """Give PATHS with the other names of their files, as far as these are there."""
     found = set(paths)
     for path in paths:
-        inode = plan.source.get(path)
-        if inode is not None and inode.kind is not Kind.DIRECTORY:
-            found.update(name for name in plan.source.names(path) if name in plan.result)
+        found.update(name for name in plan.source.names(path) if name in plan.result)
     return found
 
 
 def _amended(plan: Plan, result: Rootfs, back: set[str]) -> Rootfs:
     """Give RESULT with the package databases right that note something of a file that is BACK."""
     source = plan.source
-    amended = {name for change in plan.changes if _only_follows(change) for name in _names(source, change.path)}
+    amended = {name for change in plan.changes if _only_follows(change) for name in source.names(change.path)}
     changed, removed = _differences(source, plan.result, amended)
     here = {path: content for path, content in changed.items() if path in back}
     touched = {each.path for each in amendments(source, here, removed & back) if isinstance(each, Replace)}
@@ -92,7 +89,7 @@ def laid_over(below: Rootfs, above: Rootfs) -> Rootfs:
     The directories on the way are in it: one that a layer does not name, an engine makes anew.
     """
     new = [path for path, inode in above.entries() if below.get(path) is not inode]
-    names = {name for path in new for name in _names(above, path)}
+    names = {name for path in new for name in above.names(path)}
     ways = {way for path in names for way in _above(path)} | {""}
     return Rootfs({path: inode for path, inode in above.entries() if path in names or path in ways})
 
@@ -100,10 +97,3 @@ def laid_over(below: Rootfs, above: Rootfs) -> Rootfs:
 def _above(path: str) -> Iterator[str]:
     """Give every directory that leads to PATH, but for the root."""
     return (path[:cut] for cut in range(len(path)) if path[cut] == "/")
-
-
-def _names(rootfs: Rootfs, path: str) -> Iterator[str]:
-    inode = rootfs.get(path)
-    yield path
-    if inode is not None and inode.kind is not Kind.DIRECTORY:
-        yield from rootfs.names(path)

@@ -62,7 +62,7 @@ def _differences(planned: Rootfs, back: Rootfs) -> Iterator[str]:
             yield f"/{path} is missing"
         elif _facts(found) != _facts(inode):
             yield f"/{path} is {_facts(found)}, and was planned as {_facts(inode)}"
-        elif inode.kind is not Kind.DIRECTORY and (names := back.names(path)) != (expected := planned.names(path)):
+        elif (names := back.names(path)) != (expected := planned.names(path)):
             yield f"/{path} is one file with {names}, and was planned with {expected}"
     yield from (f"/{path} was not planned" for path, _ in back.entries() if path not in planned)
 

@@ -97,7 +97,7 @@ class _Both:
         self._old = old
         self._keys = ((new, algorithm), (old, algorithm))
         self._states = (_state(algorithm), _state(algorithm))
-        self._place = old.pieces[0] if len(old.pieces) == 1 else None
+        self._place = old.piece(0) if len(old.blobs) == 1 else None
         self._hashed = 0
         """Bytes of the old content."""
 

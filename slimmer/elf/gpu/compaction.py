@@ -130,7 +130,7 @@ def _container(
     parts = [rewritten.get(entry) or elf.content.slice(entry.start, entry.stop) for entry in stay]
     magic, version, size, _ = CONTAINER.unpack(elf.content.read_at(container.start, CONTAINER.size))
     header = Content.of(CONTAINER.pack(magic, version, size, sum(part.size for part in parts)))
-    return Content([piece for part in (header, *parts) for piece in part.pieces])
+    return Content([piece for part in (header, *parts) for piece in part])
 
 
 def _patched(content: Content, patches: Iterable[Patch]) -> Content:

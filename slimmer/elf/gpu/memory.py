@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.chunks import CHUNK
 from slimmer.elf.object import LARGEST_PAGE, PAGE, PT_LOAD, largest_page
 
 if TYPE_CHECKING:
@@ -118,21 +117,10 @@ def _shared_head(elf: Object, segment: Segment) -> int:
 
 def _words(address: int, left: Content, right: Content) -> Iterator[int]:
     """Give the address of each word that differs, the first byte's being ADDRESS; bytes in one place are not read."""
-    at = address
-    ours, theirs = iter(left.pieces), iter(right.pieces)
-    a, b = next(ours, None), next(theirs, None)
     last = -1
-    while a is not None and b is not None:
-        length = min(a.length, b.length)
-        if a.blob is not b.blob or a.offset != b.offset:
-            length = min(length, CHUNK)
-            mine, its = a.blob.read_at(a.offset, length), b.blob.read_at(b.offset, length)
-            if mine != its:
-                for index in range(length):
-                    word = (at + index) // WORD * WORD
-                    if mine[index] != its[index] and word != last:
-                        yield word
-                        last = word
-        at += length
-        a = a.after(length) or next(ours, None)
-        b = b.after(length) or next(theirs, None)
+    for start, mine, its in left.differences(right):
+        for index, (one, other) in enumerate(zip(mine, its, strict=True), address + start):
+            word = index // WORD * WORD
+            if one != other and word != last:
+                yield word
+                last = word

@@ -65,7 +65,7 @@ def told(outcome: Outcome | None, task: Task, spool: Spool) -> tuple[list[_Part]
     if outcome is None or outcome.content is None:
         return None if outcome is None else (None, outcome.words)
     places = {id(blob): place for place, blob in enumerate(task.content.blobs)}
-    return [_part(piece, places, spool) for piece in outcome.content.pieces], outcome.words
+    return [_part(piece, places, spool) for piece in outcome.content], outcome.words
 
 
 def understood(message: tuple[list[_Part] | None, str] | None, task: Task, spooled: Blob) -> Outcome | None:
