@@ -9,11 +9,11 @@ read.
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
+from sys import intern
 from typing import TYPE_CHECKING
 
 from slimmer.errors import SourceError
-from slimmer.layer import Inode, Kind
+from slimmer.inode import Inode, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,13 +48,14 @@ def is_whiteout(child: Directory | Inode) -> bool:
     return isinstance(child, Inode) and child.kind is Kind.CHARACTER and child.device == (0, 0)
 
 
-def extract(layer: str, entries: Iterable[Entry], older: Directory) -> Directory:
+def extract(layer: str, entries: Iterable[Entry], older: Directory, linked: set[Inode]) -> Directory:
     """Give the tree of a layer, called LAYER in messages; OLDER is what the layers below add up to, and stays.
 
+    LINKED gets every inode that the layer makes a hard link to.
     Raises SourceError for a hard link whose target neither the layer nor an older one has, for what lies below a file
     or a loop of symlinks, and for overlayfs's own marks that would need the rest of an overlay to be understood.
     """
-    extraction = _Extraction(layer)
+    extraction = _Extraction(layer, linked)
     early = [entry for entry in entries if not extraction.add(entry)]
     extraction.settle()
     for entry in early:
@@ -79,9 +80,10 @@ class _Names:
 
 
 class _Extraction:
-    def __init__(self, layer: str) -> None:
+    def __init__(self, layer: str, linked: set[Inode]) -> None:
         self.root = Directory(None)
         self._layer = layer
+        self._all_linked = linked
         self._linked: dict[int, _Names] = {}
         # Where the last path led that something was put below, and the last that a link's target was looked up in:
         # most entries lie beside the one before. A path that led somewhere leads there until something takes the place
@@ -93,6 +95,7 @@ class _Extraction:
     def add(self, entry: Entry) -> bool:
         """Add an entry; say False for a hard link whose target is not there yet."""
         parent, _, name = entry.path.rpartition("/")
+        name = intern(name)  # the files of an image have far fewer names than they are
         if name == _OPAQUE:
             self._enter(parent, entry).is_opaque = True
         elif name.startswith(WHITEOUT):  # whatever it is, a hard link too
@@ -149,7 +152,7 @@ class _Extraction:
                     "overlay only that it was copied from; build the image again"
                 )
         others = {key: value for key, value in inode.xattrs.items() if key not in own}
-        return replace(inode, xattrs=others or None), is_opaque
+        return inode.but(xattrs=others or None), is_opaque
 
     def _link(self, entry: Entry, link_to: str) -> bool:
         directory, name, target = self._target(link_to)
@@ -161,6 +164,7 @@ class _Extraction:
         if names is None:
             names = self._linked[id(target)] = _Names(target, directory, name)
         parent, _, own_name = entry.path.rpartition("/")
+        own_name = intern(own_name)
         into = self._enter(parent, entry)
         self._place(into, own_name, target)
         names.places.append((into, own_name))
@@ -178,6 +182,7 @@ class _Extraction:
     def settle(self) -> None:
         """Put what the links' own entries said of their inodes under all names that still are theirs."""
         for names in self._linked.values():
+            self._all_linked.add(names.inode)
             if names.inode is not names.written:
                 for directory, name in names.places:
                     if directory.children.get(name) is names.written:
@@ -191,6 +196,7 @@ class _Extraction:
             target = _look_up(older, link_to)[2]
         if target is None or isinstance(target, Directory):
             raise self._no_file(entry)
+        self._all_linked.add(target)
         parent, _, name = entry.path.rpartition("/")
         self._place(self._enter(parent, entry), name, target)
 
@@ -230,7 +236,7 @@ def _relinked(target: Inode, link: Inode) -> Inode:
     new = (mode, link.uid, link.gid, mtime, xattrs)
     if new == (target.mode, target.uid, target.gid, target.mtime, target.xattrs):
         return target
-    return replace(target, mode=mode, uid=link.uid, gid=link.gid, mtime=mtime, xattrs=xattrs)
+    return target.but(mode=mode, uid=link.uid, gid=link.gid, mtime=mtime, xattrs=xattrs)
 
 
 def _look_up(root: Directory, path: str) -> tuple[Directory, str, Directory | Inode | None]:

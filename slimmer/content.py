@@ -19,13 +19,17 @@ from slimmer.chunks import CHUNK
 from slimmer.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 
     from slimmer.blobs import Blob
     from slimmer.chunks import Chunk
 
 WHOLE = 32 << 20
 """How many bytes a file may have that is read as a whole: a package manager's list, a RECORD. All have a tenth."""
+
+
+_MOST = (1 << 64) - 1
+"""The largest number of eight bytes."""
 
 
 class Piece(NamedTuple):
@@ -53,37 +57,38 @@ class Hearer(Protocol):
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_blobs", "_hearers", "_offsets", "_starts", "size")
+    __slots__ = ("_blobs", "_hearers", "_places", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._hearers: tuple[Hearer, ...] = ()
         self._blobs: Any
-        """The blob of each piece, and where it lies in it. Nearly all files of an image are one piece: for them this is
-        that blob and that place, since what is not held for them is held for none of a million."""
-        self._offsets: Any
-        self._starts: Sequence[int] | None
-        """Where each piece begins here; None where there is one."""
+        """The blob of each piece. Nearly all files of an image are one piece: for them this is that blob, and below its
+        place, since what is not held for them is held for none of a million."""
+        self._places: Any
+        """Where in its blob each piece lies, and where each begins here: two sequences."""
         self.size: int
         """Length in bytes."""
         if isinstance(pieces, tuple) and len(pieces) == 1 and pieces[0].length:
-            self._blobs, self._offsets, self.size = pieces[0]
-            self._starts = None
+            self._blobs, self._places, self.size = pieces[0]
             return
         blobs: list[Blob] = []
-        offsets: list[int] = []
-        starts: list[int] = []
+        # A layer's tar has two for each file: eight bytes each, but where a damaged image has numbers that take more.
+        offsets: MutableSequence[int] = array("Q")
+        starts: MutableSequence[int] = array("Q")
         size = 0
         for blob, offset, length in pieces:
             if length:
+                if max(offset, size) > _MOST and isinstance(offsets, array):
+                    offsets, starts = list(offsets), list(starts)
                 blobs.append(blob)
                 offsets.append(offset)
                 starts.append(size)
                 size += length
         self.size = size
         if len(blobs) == 1:
-            self._blobs, self._offsets, self._starts = blobs[0], offsets[0], None
-        else:  # a layer's tar has two for each file
-            self._blobs, self._offsets, self._starts = tuple(blobs), _packed(offsets), _packed(starts)
+            self._blobs, self._places = blobs[0], offsets[0]
+        else:
+            self._blobs, self._places = blobs, (offsets, starts)
 
     def __reduce__(self) -> tuple[type[Content], tuple[tuple[Piece, ...]]]:
         """Be the same bytes in another process, and no more than that."""
@@ -105,22 +110,24 @@ class Content:
 
     def __iter__(self) -> Iterator[Piece]:
         """Give the pieces, none of them made before its turn."""
-        if self._starts is None:
+        if isinstance(self._places, int):
             return iter((self.piece(0),))
-        ends = chain(islice(self._starts, 1, None), (self.size,))
-        return map(Piece, self._blobs, self._offsets, map(sub, ends, self._starts))
+        offsets, starts = self._places
+        ends = chain(islice(starts, 1, None), (self.size,))
+        return map(Piece, self._blobs, offsets, map(sub, ends, starts))
 
     @property
     def blobs(self) -> Sequence[Blob]:
         """What the bytes lie in: the blob of each piece."""
-        return (self._blobs,) if self._starts is None else self._blobs
+        return (self._blobs,) if isinstance(self._places, int) else self._blobs
 
     def piece(self, index: int) -> Piece:
         """Give one of the pieces."""
-        if self._starts is None:
-            return Piece(self._blobs, self._offsets, self.size)
-        end = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
-        return Piece(self._blobs[index], self._offsets[index], end - self._starts[index])
+        if isinstance(self._places, int):
+            return Piece(self._blobs, self._places, self.size)
+        offsets, starts = self._places
+        end = starts[index + 1] if index + 1 < len(starts) else self.size
+        return Piece(self._blobs[index], offsets[index], end - starts[index])
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -132,8 +139,8 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        if self._starts is None:
-            data: bytes = self._blobs.read_at(self._offsets + offset, length)
+        if isinstance(self._places, int):
+            data: bytes = self._blobs.read_at(self._places + offset, length)
             return data
         parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -161,8 +168,8 @@ class Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
-        if self._starts is None:
-            return Content((Piece(self._blobs, self._offsets + start, stop - start),))
+        if isinstance(self._places, int):
+            return Content((Piece(self._blobs, self._places + start, stop - start),))
         return Content(self._parts(start, stop))
 
     def overlaid(self, offset: int, data: bytes) -> Content:
@@ -209,7 +216,7 @@ class Content:
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
     def _parts(self, start: int, stop: int) -> Iterator[Piece]:
-        starts = self._starts or (0,)
+        starts = (0,) if isinstance(self._places, int) else self._places[1]
         index = max(bisect_right(starts, start) - 1, 0)
         while start < stop:
             piece = self.piece(index)
@@ -218,14 +225,6 @@ class Content:
             yield piece if length == piece.length else Piece(piece.blob, piece.offset + skip, length)
             start += length
             index += 1
-
-
-def _packed(numbers: list[int]) -> Sequence[int]:
-    """Give numbers in eight bytes each; as they are where some take more, as a damaged image may have them."""
-    try:
-        return array("Q", numbers)
-    except OverflowError:
-        return numbers
 
 
 NOTHING = Content(())

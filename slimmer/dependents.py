@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from slimmer.content import Content
     from slimmer.image import Config
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 _MAX_TEXT = 64 << 10
@@ -134,9 +134,8 @@ def _normal(path: str) -> str:
 
 
 def _texts(rootfs: Rootfs, heads: Heads) -> Iterator[tuple[str, str, bytes]]:
-    for path, inode in rootfs.entries():
-        content = inode.content
-        if content is None or not content.size:
+    for path, inode in rootfs.where(_may_be_text):
+        if (content := inode.content) is None:
             continue
         name = path.rpartition("/")[2] if path.endswith(_NAMING) else ""
         if name == "pyvenv.cfg" or name.endswith((".pth", ".egg-link")):
@@ -148,3 +147,7 @@ def _texts(rootfs: Rootfs, heads: Heads) -> Iterator[tuple[str, str, bytes]]:
             second = rest.partition(b"\n")[0]
             # Where the first line would be too long for the kernel, the second finds the interpreter.
             yield path, _RUN_BY, b"\n".join([first, *([second] if second.startswith(b"''") else [])])
+
+
+def _may_be_text(name: str, inode: Inode) -> bool:
+    return inode.content is not None and inode.content.size > 0 and (name.endswith(_NAMING) or inode.mode & 0o111 != 0)

@@ -18,7 +18,7 @@ from slimmer.survey import potentials
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.platforms import Platform
     from slimmer.progress import Progress
     from slimmer.rootfs import Rootfs

@@ -8,70 +8,28 @@ from __future__ import annotations
 
 import re
 import tarfile
-from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.blobs import ZEROS
 from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
+from slimmer.inode import DEVICES, NO_DEVICE, Inode, Kind
 from slimmer.tar_header import Header
 from slimmer.tar_members import members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 XATTR = "SCHILY.xattr."
 """What the PAX record of an extended attribute begins with."""
 NANOSECONDS = 1_000_000_000
 _MAY_NOT_BE_EMPTY = ("path", "linkpath", "size", "uid", "gid", "mtime")
-_NO_DEVICE = (0, 0)
 _MAJORS, _MINORS = 1 << 12, 1 << 20  # makedev(3)
 _PATH_MAX = 4095  # path_resolution(7); no engine can extract more, and every path is kept whole here
 _SHORT = _PATH_MAX // 4  # that many characters are no longer path in UTF-8, whatever they are
 _TO_NORMALISE = frozenset({"", ".", ".."})
-
-
-class Kind(Enum):
-    """What an inode is, with the tar type that says so."""
-
-    FILE = tarfile.REGTYPE
-    DIRECTORY = tarfile.DIRTYPE
-    SYMLINK = tarfile.SYMTYPE
-    CHARACTER = tarfile.CHRTYPE
-    BLOCK = tarfile.BLKTYPE
-    FIFO = tarfile.FIFOTYPE
-
-
-DEVICES = frozenset({Kind.CHARACTER, Kind.BLOCK})
 _KINDS = {kind.value: kind for kind in Kind}  # asking the Enum takes ten times as long
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inode:
-    """A file of whatever kind, without its names: hard links are names of one Inode, so it is compared by identity.
-
-    `mtime` is in nanoseconds since the epoch. User and group names are left behind: the engine goes by number, and a
-    name says only what the building machine called it.
-    """
-
-    kind: Kind
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    mtime: int = 0
-    content: Content | None = None
-    target: str = ""
-    device: tuple[int, int] = _NO_DEVICE
-    xattrs: Mapping[str, bytes] | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that the engine counts for it (moby's directory.Size): content, a symlink's target, or nothing."""
-        if self.content is not None:
-            return self.content.size
-        return len(self.target.encode("utf-8", "surrogateescape"))
 
 
 class Entry(NamedTuple):
@@ -170,7 +128,7 @@ def _inode(member: tarfile.TarInfo, kind: Kind, data: Content | None, path: str,
         mtime=_shared(_nanoseconds(member, path, layer)),
         content=data,
         target=member.linkname if kind is Kind.SYMLINK else "",
-        device=_device(member, path, layer) if kind in DEVICES else _NO_DEVICE,
+        device=_device(member, path, layer) if kind in DEVICES else NO_DEVICE,
         xattrs=xattrs or None,
     )
 

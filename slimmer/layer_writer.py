@@ -9,7 +9,8 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING
 
-from slimmer.layer import DEVICES, NANOSECONDS, XATTR
+from slimmer.inode import DEVICES
+from slimmer.layer import NANOSECONDS, XATTR
 from slimmer.once import chunks_once
 from slimmer.readahead import fetched
 from slimmer.tar_header import BLOCK, END_OF_ARCHIVE, encode, is_one_block, one_block, padding
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from slimmer.chunks import Chunk
     from slimmer.content import Content
-    from slimmer.layer import Entry, Inode
+    from slimmer.inode import Inode
+    from slimmer.layer import Entry
 
 _Fields = tuple[str, tuple[int, int], int, int, int]
 """What a header says besides a path and a mode: link, owner, size, whole seconds, and nanoseconds beyond them."""

@@ -7,7 +7,7 @@ is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from slimmer.chunks import Chunk
     from slimmer.content import Content
     from slimmer.image import Config
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 
@@ -205,7 +205,7 @@ class Draft:
                 removals.append(decision)
             elif isinstance(decision, Replace):
                 inode = self._there(rule, decision.path)
-                replacements[inode] = replace(inode, content=decision.content)
+                replacements[inode] = inode.but(content=decision.content)
                 self.replaced |= dict.fromkeys(self.rootfs.names(decision.path), decision.content)
                 before, after = inode.size, decision.content.size
                 self._changes.append(Change(decision.path, rule, "replace", before, after, files, decision.how))

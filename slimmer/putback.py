@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from slimmer.content import Content
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.plan import Change, Plan
 
 
@@ -29,13 +29,10 @@ def put_back(plan: Plan, paths: Collection[str]) -> Plan:
     """
     back = _named(plan, {path for top in paths for path in plan.source.below(top)})
     ways = {way for path in back for way in _above(path) if way not in plan.result}
-    inodes: dict[str, Inode] = {}
-    for path, original in plan.source.entries():
-        inode = original if path in back or path in ways else plan.result.get(path)
-        if inode is not None:
-            inodes[path] = inode
+    inodes = {path: original for path in sorted(back | ways) if (original := plan.source.get(path)) is not None}
+    result = plan.result.holding(inodes)
     changes = tuple(change for change in plan.changes if change.path not in back)
-    return replace(plan, result=_amended(plan, Rootfs(inodes), back), changes=changes)
+    return replace(plan, result=_amended(plan, result, back), changes=changes)
 
 
 def _named(plan: Plan, paths: set[str]) -> set[str]:
@@ -57,13 +54,13 @@ def _amended(plan: Plan, result: Rootfs, back: set[str]) -> Rootfs:
         return result
     changed, removed = _differences(source, result, amended | touched)
     contents = {each.path: each.content for each in amendments(source, changed, removed) if isinstance(each, Replace)}
-    inodes = dict(result.entries())
+    inodes: dict[str, Inode] = {}
     for path in touched:
         original = source.get(path)
         if original is not None and path in result:
-            new = replace(original, content=contents[path]) if path in contents else original
+            new = original.but(content=contents[path]) if path in contents else original
             inodes.update((name, new) for name in source.names(path) if name in result)
-    return Rootfs(inodes)
+    return result.holding(inodes)
 
 
 def _only_follows(change: Change) -> bool:
@@ -91,7 +88,7 @@ def laid_over(below: Rootfs, above: Rootfs) -> Rootfs:
     new = [path for path, inode in above.entries() if below.get(path) is not inode]
     names = {name for path in new for name in above.names(path)}
     ways = {way for path in names for way in _above(path)} | {""}
-    return Rootfs({path: inode for path, inode in above.entries() if path in names or path in ways})
+    return Rootfs.of({path: inode for path, inode in above.entries() if path in names or path in ways})
 
 
 def _above(path: str) -> Iterator[str]:

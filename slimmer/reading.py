@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from slimmer.changeset import WHITEOUT
 from slimmer.errors import SourceError
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
 from slimmer.platforms import Platform
-from slimmer.rootfs import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -98,9 +98,9 @@ def _shown(entries: Iterable[Entry], config: Config, seen: Seen) -> Iterator[Ent
 
 def _counted(entries: Iterable[Entry], sizes: list[int]) -> Iterator[Entry]:
     """Give the entries of a layer; afterwards SIZES has one more, the bytes that an engine counts for it."""
-    inodes: dict[int, int] = {}
+    size = 0
     for entry in entries:
         if entry.link_to is None and not entry.path.rpartition("/")[2].startswith(WHITEOUT):
-            inodes[id(entry.inode)] = entry.inode.size
+            size += entry.inode.size
         yield entry
-    sizes.append(sum(inodes.values()))
+    sizes.append(size)

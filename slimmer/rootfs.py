@@ -1,28 +1,26 @@
-"""The root file system that an image's layers add up to, without extracting anything.
+"""The root file system of an image as slimmer holds it: directories of names, each name with its inode.
 
-Layers are applied oldest first, each extracted by itself, so that a hard link is bound to its file within the layer
-that makes it. Both matter: a later layer may replace or delete the path that a link was made to, and the link must keep
-the old content.
+An image may have a million files. So no path is held: of each file there is its name, in the dictionary of the
+directory that it lies in, and a root that was made of another shares the directories in which nothing changed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
-from slimmer.changeset import WHITEOUT, Directory, extract, is_whiteout
-from slimmer.errors import SourceError
-from slimmer.layer import Entry, Inode, Kind
+from slimmer.inode import Inode, Kind
+from slimmer.layer import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-_UNNAMED = Inode(Kind.DIRECTORY, 0o755)
+UNNAMED = Inode(Kind.DIRECTORY, 0o755)
 """A directory that the newest layer with something in it does not name. The engine makes it, with the time of that
 moment, which is no part of the image."""
-_MAX_ENTRIES, _MAX_NAMES = 5_000_000, 512 << 20
-"""A file takes some hundred bytes here; a CUDA image with its tools has 42,246."""
-_PATH_MAX = 4095  # path_resolution(7)
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
+_Value = TypeVar("_Value")
+_NOTHING: Mapping[str, Inode] = {}
 
 
 class Rootfs:
@@ -31,95 +29,148 @@ class Rootfs:
     What is above a path is a directory: none leads through a symlink.
     """
 
-    def __init__(self, inodes: Mapping[str, Inode]) -> None:
-        self._inodes = dict(inodes)
+    def __init__(
+        self, root: Inode | None, directories: Mapping[str, Mapping[str, Inode]], several: Iterable[Inode]
+    ) -> None:
+        """Hold DIRECTORIES, each under its path with a slash behind it, the root's under nothing.
+
+        Those that hold something, with their names in order. ROOT is the inode of the root itself, where the image
+        has one. SEVERAL are inodes that may have more than one path: all that do, and perhaps others.
+        """
+        self._root = root
+        self._directories = directories
+        self._several = frozenset(several)
+        self._above = {_split(place[:-1])[0] for place in directories}
+        """The directories that hold some that hold something."""
+        self._count = sum(map(len, directories.values())) + (root is not None)
         # What is found by going through all paths, when it is first asked for.
-        self._below: dict[str, list[str]] | None = None
         self._linked: dict[Inode, list[str]] | None = None
-        self._symlinks: list[str] | None = None
+        self._symlinks: list[tuple[str, Inode]] | None = None
+
+    @classmethod
+    def of(cls, inodes: Mapping[str, Inode]) -> Rootfs:
+        """Give the root that is just these paths, and the directories on the way to them."""
+        return cls(None, {}, ()).holding(inodes)
 
     def __contains__(self, path: str) -> bool:
-        return path in self._inodes
+        start = path.rfind("/") + 1
+        return path[start:] in self._directories.get(path[:start], _NOTHING) if path else self._root is not None
 
     def __len__(self) -> int:
-        return len(self._inodes)
+        return self._count
 
     def entries(self) -> Iterator[tuple[str, Inode]]:
         """Give every path with its inode."""
-        return iter(self._inodes.items())
+        root = () if self._root is None else (("", self._root),)
+        return chain(root, self._below(""))
+
+    def _below(self, place: str) -> Iterator[tuple[str, Inode]]:
+        """Give every path below a directory, which is named as in `_directories`."""
+        directories, above, directory = self._directories, self._above, Kind.DIRECTORY
+        entered: list[tuple[str, Iterator[tuple[str, Inode]]]] = []
+        names = iter(directories.get(place, _NOTHING).items())
+        while True:
+            for name, inode in names:
+                path = place + name
+                yield path, inode
+                if inode.kind is not directory or (below := directories.get(f"{path}/")) is None:
+                    continue
+                if f"{path}/" not in above:  # most have nothing but files, and these need not be asked what they are
+                    yield from zip(map(f"{path}/".__add__, below), below.values(), strict=True)
+                    continue
+                entered.append((place, names))
+                place, names = f"{path}/", iter(below.items())
+                break
+            else:
+                if not entered:
+                    return
+                place, names = entered.pop()
 
     def files(self) -> Iterator[tuple[str, Inode]]:
         """Give every regular file once, under the first of its names."""
-        linked = self._of_several_names()
-        for path, inode in self._inodes.items():
-            if inode.kind is Kind.FILE and (inode not in linked or linked[inode][0] == path):
-                yield path, inode
+        return ((names[0], inode) for names, inode in self.named_files())
+
+    def named_files(self) -> Iterator[tuple[list[str], Inode]]:
+        """Give every regular file once, with all its names in order."""
+        linked, file = self._of_several_names(), Kind.FILE
+        for path, inode in self.entries():
+            if inode.kind is file:
+                names = linked.get(inode)
+                if names is None:
+                    yield [path], inode
+                elif names[0] == path:
+                    yield names, inode
 
     def as_layer(self) -> Iterator[Entry]:
         """Give every path as a layer has it: an inode under the first of its names, the others are hard links to it."""
         linked = self._of_several_names()
-        for path, inode in self._inodes.items():
+        for path, inode in self.entries():
             names = linked.get(inode)
             yield Entry(path, inode, None if names is None or names[0] == path else names[0])
+
+    def called(self, name: str) -> list[tuple[str, Inode]]:
+        """Give every path whose last part is NAME, in order, with its inode: no other name is looked at."""
+        held = self._directories.items()
+        found = [(place + name, inode) for place, names in held if (inode := names.get(name)) is not None]
+        return sorted(found, key=_order)
+
+    def where(self, is_wanted: Callable[[str, Inode], object]) -> list[tuple[str, Inode]]:
+        """Give every path with its inode, in order, of whose last part and inode IS_WANTED says so.
+
+        No other path is put together: of many files few are wanted.
+        """
+        found = [
+            (place + name, inode)
+            for place, names in self._directories.items()
+            for name, inode in names.items()
+            if is_wanted(name, inode)
+        ]
+        return sorted(found, key=_order)
 
     def symlinks(self) -> Iterator[tuple[str, Inode]]:
         """Give every symlink."""
         if self._symlinks is None:
-            self._symlinks = [path for path, inode in self._inodes.items() if inode.kind is Kind.SYMLINK]
-        return ((path, self._inodes[path]) for path in self._symlinks)
+            self._symlinks = self.where(lambda _, inode: inode.kind is Kind.SYMLINK)
+        return iter(self._symlinks)
 
     def names(self, path: str) -> list[str]:
         """Give every path of the inode at PATH, in order: hard links make several. None when it is not there."""
-        inode = self._inodes.get(path)
+        inode = self.get(path)
         if inode is None:
             return []
         return self._of_several_names().get(inode) or [path]
 
     def _of_several_names(self) -> dict[Inode, list[str]]:
-        """Give each inode that has several paths with these: nearly all have one, which whoever asks for it knows.
-
-        A directory has one: those that no layer names share an Inode, and are several all the same.
-        """
+        """Give each inode that has several paths with these: nearly all have one, which whoever asks for it knows."""
         if self._linked is None:
-            self._linked = {}
-            first: dict[Inode, str] = {}
-            for path, inode in self._inodes.items():
-                if inode.kind is not Kind.DIRECTORY and (known := first.setdefault(inode, path)) is not path:
-                    self._linked.setdefault(inode, [known]).append(path)
+            found: dict[Inode, list[str]] = {}
+            for path, inode in self.where(lambda _, inode: inode in self._several) if self._several else ():
+                found.setdefault(inode, []).append(path)
+            self._linked = {inode: paths for inode, paths in found.items() if len(paths) > 1}
         return self._linked
 
     def get(self, path: str) -> Inode | None:
         """Give the inode of this very path, following no symlink."""
-        return self._inodes.get(path)
+        if not path:
+            return self._root
+        start = path.rfind("/") + 1
+        names = self._directories.get(path[:start])
+        return None if names is None else names.get(path[start:])
 
     def children(self, directory: str) -> list[str]:
         """Give the names in a directory, in order."""
-        start = len(directory) + 1 if directory else 0
-        return [path[start:] for path in self._directories().get(directory, ())]
-
-    def _directories(self) -> dict[str, list[str]]:
-        """Give every directory that holds something, with the paths in it."""
-        if self._below is None:
-            self._below = {}
-            for path in self._inodes:
-                if path:
-                    self._below.setdefault(path.rpartition("/")[0], []).append(path)
-        return self._below
+        return list(self._directories.get(_place(directory), ()))
 
     def below(self, path: str) -> Iterator[str]:
         """Give PATH and every path below it; nothing when it is not there."""
-        if path in self._inodes:
-            directories = self._directories()
-            pending = [path]
-            while pending:
-                current = pending.pop()
-                yield current
-                pending.extend(reversed(directories.get(current, ())))
+        if path in self:
+            yield path
+            yield from (found for found, _ in self._below(_place(path)))
 
     def resolve(self, path: str) -> str | None:
         """Give the path that PATH leads to, every symlink followed inside this root; None when there is nothing."""
         own = path.lstrip("/")
-        inode = self._inodes.get(own)
+        inode = self.get(own)
         if inode is not None and inode.kind is not Kind.SYMLINK:
             return own
         pending = path.split("/")[::-1]
@@ -132,12 +183,11 @@ class Rootfs:
             if part == "..":
                 done = done.rpartition("/")[0]
                 continue
-            place = f"{done}/{part}" if done else part
-            inode = self._inodes.get(place)
+            inode = self._directories.get(_place(done), _NOTHING).get(part)
             if inode is None:
                 return None
             if inode.kind is not Kind.SYMLINK:
-                done = place
+                done = f"{_place(done)}{part}"
                 continue
             followed += 1
             if followed > _MAX_SYMLINKS:
@@ -149,116 +199,76 @@ class Rootfs:
 
     def size(self) -> int:
         """Give the bytes of all contents, each inode counted once, as the engine counts a layer."""
-        return sum(inode.size for _, inode, link_to in self.as_layer() if link_to is None)
+        every = sum(inode.size for names in self._directories.values() for inode in names.values())
+        return every - sum(inode.size * (len(names) - 1) for inode, names in self._of_several_names().items())
 
     def without(self, paths: Collection[str]) -> Rootfs:
         """Give this root less PATHS, which must name every path below a removed directory too."""
-        left = Rootfs({path: inode for path, inode in self._inodes.items() if path not in paths})
-        if len(paths) > len(self) // 10:
-            return left
-        # Where little is gone, that is left out of what was found before: to go through all paths takes longer.
+        gone = _by_directory(dict.fromkeys(paths))
+        directories = dict(self._directories)
+        for place, names in gone.items():
+            if held := {name: inode for name, inode in directories.pop(place, _NOTHING).items() if name not in names}:
+                directories[place] = held
+        left = Rootfs(None if "" in paths else self._root, directories, self._several)
+        # What was found before is not looked for again: to go through all paths takes longer.
         if self._symlinks is not None:
-            left._symlinks = [path for path in self._symlinks if path not in paths]
-        if self._below is not None:
-            left._below = self._below.copy()
-            for directory in {path.rpartition("/")[0] for path in paths}:
-                held = [path for path in left._below.pop(directory, ()) if path not in paths]
-                if held:
-                    left._below[directory] = held
+            left._symlinks = [item for item in self._symlinks if item[0] not in paths]
         if self._linked is not None:
-            left._linked = self._linked.copy()
-            for inode in {self._inodes[path] for path in paths if path in self._inodes}:
-                kept = [path for path in left._linked.pop(inode, ()) if path not in paths]
-                if len(kept) > 1:
-                    left._linked[inode] = kept
+            kept = ((inode, [path for path in names if path not in paths]) for inode, names in self._linked.items())
+            left._linked = {inode: names for inode, names in kept if len(names) > 1}
         return left
 
     def replaced(self, new: Mapping[Inode, Inode]) -> Rootfs:
         """Give this root with NEW in place of some inodes; the names of one inode stay names of one inode."""
-        return Rootfs({path: new.get(inode, inode) for path, inode in self._inodes.items()})
+        directories = dict(self._directories)
+        for place, names in self._directories.items():
+            if not new.keys().isdisjoint(names.values()):
+                directories[place] = {name: new.get(inode, inode) for name, inode in names.items()}
+        root = None if self._root is None else new.get(self._root, self._root)
+        return Rootfs(root, directories, self._several.union(new.values()))
+
+    def holding(self, inodes: Mapping[str, Inode]) -> Rootfs:
+        """Give this root with INODES at their paths, and the directories on the way that were not there."""
+        root = inodes.get("", self._root)
+        directories = dict(self._directories)
+        several = self._several.union(inode for inode in inodes.values() if inode.kind is not Kind.DIRECTORY)
+        new = _by_directory({path: inode for path, inode in inodes.items() if path})
+        for place in list(new):
+            way = place
+            while way:
+                way, name = _split(way[:-1])
+                if name in directories.get(way, _NOTHING) or name in new.get(way, _NOTHING):
+                    break
+                new.setdefault(way, {})[name] = UNNAMED
+        for place, names in new.items():
+            directories[place] = dict(sorted({**directories.get(place, _NOTHING), **names}.items()))
+        return Rootfs(root, directories, several)
 
 
-def flatten(layers: Iterable[tuple[str, Iterable[Entry]]]) -> Rootfs:
-    """Give the root that LAYERS add up to: pairs of a name for messages and the entries, oldest layer first.
-
-    As a container of the engine shows it. Raises SourceError for a layer that cannot be: see `changeset.extract`; and
-    for more names than slimmer holds.
-    """
-    root = Directory(None)
-    budget = Budget()
-    for name, entries in layers:
-        newer = extract(name, budget.spent(name, entries), root)
-        if newer.inode is not None:
-            root.inode = newer.inode
-        _lay_over(root, newer)
-    return Rootfs(_walk(root))
+def in_order(paths: Iterable[str]) -> list[str]:
+    """Give paths in canonical order: parents first, siblings by code point."""
+    return sorted(paths, key=lambda path: path.split("/"))
 
 
-def _lay_over(older: Directory, newer: Directory) -> None:
-    """Change OLDER into what overlayfs shows of NEWER over it."""
-    # That a layer's root is opaque, overlayfs does not look at: both are mounted as the root, whatever it bears.
-    pending = [(older, newer)]
-    while pending:
-        below, above = pending.pop()
-        for name, child in above.children.items():
-            if is_whiteout(child):
-                below.children.pop(name, None)
-            elif isinstance(child, Inode):
-                below.children[name] = child
-            elif not name.startswith(WHITEOUT):  # or it is aufs's own, kept for its hard links only
-                under = below.children.get(name)
-                if not isinstance(under, Directory):
-                    under = below.children[name] = Directory(None)
-                # The newest layer's, also where it names none: the one that the engine made hides the older.
-                under.inode = child.inode
-                if child.is_opaque:
-                    under.children = {}
-                pending.append((under, child))
+def _order(item: tuple[str, Inode]) -> list[str]:
+    return item[0].split("/")
 
 
-class Budget:
-    """How much an image may have that is held in memory: entries, and bytes of their names, links and attributes."""
-
-    def __init__(self, entries: int = _MAX_ENTRIES, length: int = _MAX_NAMES) -> None:
-        self._limits = entries, length
-        self._entries, self._length = entries, length
-
-    def spent(self, layer: str, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Give the entries of a layer; raise SourceError where those of all layers are more than is left."""
-        for entry in entries:
-            self._entries -= 1
-            self._length -= len(entry.path) + len(entry.link_to or entry.inode.target)
-            if entry.inode.xattrs:
-                self._length -= sum(len(key) + len(value) for key, value in entry.inode.xattrs.items())
-            if self._entries < 0 or self._length < 0:
-                raise SourceError(
-                    f"the image has more than {self._limits[0]:,} entries, or {self._limits[1]:,} bytes of names and "
-                    f"attributes, in its layers up to {layer}: more than slimmer holds in memory"
-                )
-            yield entry
+def _place(directory: str) -> str:
+    """Give what a directory is called by in `Rootfs._directories`."""
+    return f"{directory}/" if directory else ""
 
 
-def _walk(root: Directory) -> dict[str, Inode]:
-    """Give every path; ROOT is of no use afterwards, so that an image's names are not held twice."""
-    inodes: dict[str, Inode] = {}
-    if root.inode is not None:
-        inodes[""] = root.inode
-    # A stack of its own: paths may be deeper than Python's.
-    pending: list[tuple[str, Directory | Inode]] = [
-        (name, root.children[name]) for name in sorted(root.children, reverse=True)
-    ]
-    while pending:
-        path, child = pending.pop()
-        if len(path) > _PATH_MAX:
-            # Each entry's own path is short enough; through symlinks they can be piled up without end.
-            raise SourceError(
-                f"the image holds {path[:40]!r}…, a path of {len(path):,} characters, where Linux takes {_PATH_MAX:,} "
-                "bytes; an image like this is not slimmed"
-            )
-        if isinstance(child, Inode):
-            inodes[path] = child
-            continue
-        inodes[path] = child.inode or _UNNAMED
-        pending.extend((f"{path}/{name}", child.children[name]) for name in sorted(child.children, reverse=True))
-        child.children.clear()
-    return inodes
+def _split(path: str) -> tuple[str, str]:
+    """Give what the directory of PATH is called by there, and the name in it."""
+    start = path.rfind("/") + 1
+    return path[:start], path[start:]
+
+
+def _by_directory(values: Mapping[str, _Value]) -> dict[str, dict[str, _Value]]:
+    """Give what lies under each path by the directory of that path, and the name in it."""
+    found: dict[str, dict[str, _Value]] = {}
+    for path, value in values.items():
+        place, name = _split(path)
+        found.setdefault(place, {})[name] = value
+    return found

@@ -133,7 +133,7 @@ def _slim(session: Session, options: Options, source: Source, chosen: Sequence[R
     with Workshop.opened() as workshop:
 
         def seen(config: Config, files: Sequence[tuple[str, Content]]) -> None:
-            foresee(chosen, files, Scene(Rootfs({}), config, options.settings, session.progress, workshop))
+            foresee(chosen, files, Scene(Rootfs.of({}), config, options.settings, session.progress, workshop))
 
         found = opened(source, session, seen)
         config = found.config

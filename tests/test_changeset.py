@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -7,12 +9,16 @@ from hypothesis import strategies as st
 from slimmer import changeset
 from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.layer import Kind, read_layer
-from slimmer.rootfs import Rootfs, flatten
+from slimmer.flattening import flatten
+from slimmer.inode import Kind
+from slimmer.layer import read_layer
 
 from handmade import Spec, data_of, directory, file, flattened, hard_link, symlink
 from layer_cases import Layers, tars
 from refused_cases import READ, REFUSED, Read, Refused
+
+if TYPE_CHECKING:
+    from slimmer.rootfs import Rootfs
 
 
 def of(layers: Layers) -> Rootfs:

@@ -15,7 +15,7 @@ from slimmer.checks import FAILED, PASSED, Examined, Verdict
 from slimmer.content import Content, Piece
 from slimmer.errors import DestinationError
 from slimmer.healing import failures, healed
-from slimmer.layer import Inode, Kind
+from slimmer.inode import Inode, Kind
 from slimmer.plan import Change, Plan
 from slimmer.rootfs import Rootfs
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PATHS = [f"usr/lib/lib{number}.so" for number in range(16)]
-SOURCE = Rootfs({
+SOURCE = Rootfs.of({
     path: Inode(Kind.FILE, 0o644, content=Content([Piece(ZEROS, 0, 10 ** (20 - number))]))
     for number, path in enumerate(PATHS)
 })  # fmt: skip

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +16,10 @@ from slimmer.blobs import ZEROS
 from slimmer.chunks import CHUNK
 from slimmer.content import Content, Piece
 from slimmer.errors import SourceError
-from slimmer.layer import Inode, Kind, read_layer
+from slimmer.flattening import flatten
+from slimmer.inode import Inode, Kind
+from slimmer.layer import read_layer
 from slimmer.layer_writer import header, header_size, layer_chunks, layer_size
-from slimmer.rootfs import flatten
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
 
@@ -108,7 +108,7 @@ def test_an_inherited_size_record_does_not_swallow_the_next_entry() -> None:
     rootfs = flatten([("l", read_layer(Content.of(stream.getvalue()), "l"))])
 
     slimmed = rootfs.replaced(
-        {inode: replace(inode, content=Content.of(b"y" * 10)) for _, inode in rootfs.entries() if inode.size}
+        {inode: inode.but(content=Content.of(b"y" * 10)) for _, inode in rootfs.entries() if inode.size}
     )
     with tarfile.open(fileobj=io.BytesIO(b"".join(layer_chunks(slimmed.as_layer())))) as reader:
         assert [(member.name, member.size) for member in reader] == [("lib.so", 10), ("next", 0)]

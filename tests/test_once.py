@@ -17,7 +17,8 @@ from slimmer.errors import SourceError
 from slimmer.formats import diff_directory
 from slimmer.formats.compression import Compression, compressed, decompressed
 from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
-from slimmer.layer import Entry, Inode, Kind
+from slimmer.inode import Inode, Kind
+from slimmer.layer import Entry
 from slimmer.layer_writer import layer_chunks
 from slimmer.once import chunks_once
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimmer.content import Content
+from slimmer.flattening import flatten
 from slimmer.image import Config
-from slimmer.layer import Kind, read_layer
+from slimmer.inode import Kind
+from slimmer.layer import read_layer
 from slimmer.layer_writer import layer_chunks
 from slimmer.plan import Remove, Replace, Scene, Turn
 from slimmer.propose import propose
 from slimmer.putback import laid_over, put_back
-from slimmer.rootfs import Rootfs, flatten
 
 from handmade import Spec, data_of, directory, file, flattened, hard_link
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.plan import Decision, Plan
+    from slimmer.rootfs import Rootfs
 
 SITE = "usr/lib/python3/dist-packages"
 RECORD = f"{SITE}/x-1.dist-info/RECORD"

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from slimmer.content import Content
+from slimmer.elf.linking.linkage import link
 from slimmer.errors import SourceError
-from slimmer.layer import Kind
+from slimmer.flattening import flatten
+from slimmer.inode import Kind
+from slimmer.layer import read_layer
 from slimmer.rootfs import Rootfs
 
-from handmade import data_of, directory, file, flattened, hard_link, symlink
+from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
 
 Layers = list[list[dict[str, Any]]]
 
@@ -185,7 +190,7 @@ def test_what_is_left_is_known_as_if_found_anew(count: int, asked: bool) -> None
         assert list(rootfs.symlinks())
 
     left = rootfs.without(gone)
-    anew = Rootfs(dict(left.entries()))
+    anew = Rootfs.of(dict(left.entries()))
 
     assert list(left.below("d39")) == list(anew.below("d39"))
     assert {path: left.children(path) for path, _ in rootfs.entries()} == {
@@ -194,3 +199,63 @@ def test_what_is_left_is_known_as_if_found_anew(count: int, asked: bool) -> None
     for path, _ in rootfs.entries():
         assert left.names(path) == anew.names(path)
     assert list(left.symlinks()) == list(anew.symlinks())
+
+
+def test_paths_are_found_by_their_last_part() -> None:
+    """By a name, and by whatever a name and its inode say, in canonical order: parents first."""
+    rootfs = flattened([
+        file("b/x/RECORD", b"2"), file("b/x-y/RECORD", b"3"), file("b/RECORD", b"1"), symlink("RECORD", "b/RECORD"),
+        file("a/RECORD/other"), file("RECORDS"),
+    ])  # fmt: skip
+    paths = ["RECORD", "a/RECORD", "b/RECORD", "b/x/RECORD", "b/x-y/RECORD"]
+
+    assert rootfs.called("RECORD") == [(path, rootfs.get(path)) for path in paths]
+    assert [path for path, _ in rootfs.where(lambda _, inode: inode.size == 1)] == paths[2:]
+    assert rootfs.called("") == rootfs.called("b/RECORD") == []
+
+
+def test_only_whole_paths_are_there() -> None:
+    """Whatever is not written as paths are leads nowhere."""
+    rootfs = flattened([directory("."), file("d/a")])
+
+    for path in ("/d", "/d/a", "d/", "d//a", "./d", "d/a/", "d/a/b", "/", "a"):
+        assert rootfs.get(path) is None
+        assert path not in rootfs
+        assert rootfs.names(path) == list(rootfs.below(path)) == []
+    assert "" in rootfs
+    assert len(rootfs) == len(list(rootfs.entries())) == 3
+
+
+def test_a_root_that_holds_more_is_another() -> None:
+    """New paths come with the directories on the way, in order; names of one inode stay so; the old root is as it was."""
+    old = flattened([directory("d", mode=0o700), file("d/m", b"m"), file("z", b"z")])
+    moved = old.get("d/m")
+    assert moved is not None
+
+    new = old.holding({"n/e/w": moved, "d/a": moved})
+
+    assert list(new.below("d")) == ["d", "d/a", "d/m"]
+    assert [path for path, _ in new.entries()] == ["d", "d/a", "d/m", "n", "n/e", "n/e/w", "z"]
+    assert new.names("d/m") == ["d/a", "d/m", "n/e/w"]
+    assert new.get("d") is old.get("d")
+    assert [path for path, _ in old.entries()] == ["d", "d/m", "z"]
+    assert old.names("d/m") == ["d/m"]
+    assert new.size() == old.size() == 2
+
+
+def test_a_file_takes_little_memory() -> None:
+    """Of a million files a byte each is a MB, and all of slimmer is to take 400 (issue 5)."""
+    count = 30_000
+    layer = Content.of(make_tar(*(file(f"srv/{number // 100}/file-{number}", b"x") for number in range(count))))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        rootfs = flatten([("layer", read_layer(layer, "layer"))])
+        link(rootfs, {})
+        held, most = (memory - before for memory in tracemalloc.get_traced_memory())
+    finally:
+        tracemalloc.stop()
+
+    assert len(list(rootfs.files())) == count
+    assert held / count < 350
+    assert most / count < 370

@@ -26,11 +26,12 @@ ORDER = [
     ["plan", "engine", "formats"],
     ["elf", "dependents"],
     ["commands", "users"],
+    ["flattening"],
     ["rootfs"],
     ["changeset", "layer_writer"],
     ["readahead"],
     ["layer", "image", "reference", "platforms", "temporary", "once"],
-    ["tar_members"],
+    ["tar_members", "inode"],
     ["cursor"],
     [
         "content",

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from slimmer.errors import SourceError
-from slimmer.layer import Inode, Kind
+from slimmer.inode import Inode, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from slimmer.checks import FAILED, PASSED, Verdict
 from slimmer.checks.changed import changed_files
 from slimmer.checks.disk import on_disk
-from slimmer.layer import Kind, read_layer
-from slimmer.rootfs import flatten
+from slimmer.flattening import flatten
+from slimmer.inode import Kind
+from slimmer.layer import read_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.checks import Pair
     from slimmer.content import Content
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 

@@ -70,7 +70,7 @@ def _recorded(rootfs: Rootfs, changed: set[str]) -> Iterator[tuple[str, str]]:
     """Give the directory of packages and each top-level module of every distribution that owns a changed file."""
     locate = locator(rootfs)
     names = {path.rpartition("/")[2] for path in changed}
-    for path, inode in rootfs.entries():
+    for path, inode in rootfs.called("RECORD"):
         match = _RECORD.fullmatch(path)
         if match is None or inode.content is None:
             continue

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from slimmer.rootfs import Rootfs
@@ -30,7 +30,7 @@ def with_package(rootfs: Rootfs, package: str) -> tuple[list[Interpreter], list[
     """
     found: list[Interpreter] = []
     orphans: list[str] = []
-    for path, inode in rootfs.entries():
+    for path, inode in rootfs.called("__init__.py"):
         directory = path.removesuffix(f"/{package}/__init__.py")
         if directory == path or inode.kind not in {Kind.FILE, Kind.SYMLINK}:
             continue

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from slimmer.commands import program
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections import OrderedDict
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.blobs import read_exactly
 from slimmer.errors import SourceError
@@ -77,12 +78,12 @@ class DiffDirectory:
         self._layer = layer
         self._files = files
         self._directories = directories
-        self._recent = b""
+        self._recent = Parent(self, b"")
 
-    def shared(self, parent: bytes) -> bytes:
-        """Give the bytes themselves, and one after the other the same object for the same: a tar goes by directory."""
-        if parent != self._recent:
-            self._recent = parent
+    def parent(self, path: bytes) -> Parent:
+        """Give a directory below this one; as long as the same is asked for, as in a tar, the same object."""
+        if path != self._recent.path:
+            self._recent = Parent(self, path)
         return self._recent
 
     def __reduce__(self) -> tuple[Callable[[Path, str], DiffDirectory], tuple[Path, str]]:
@@ -160,18 +161,35 @@ class DiffDirectory:
         return trail[-1]
 
 
+class Parent(NamedTuple):
+    """A directory of a layer, held once for all files in it: as the layer's tar names it, but for a leading slash."""
+
+    directory: DiffDirectory
+    path: bytes
+
+
 class StoredFile:
     """A blob that is one file of a layer, opened when it is read. Its size is what the layer's tar says."""
 
-    __slots__ = ("_directory", "_was_held", "base", "parent", "size")
+    __slots__ = ("_base", "_parent", "_was_held", "size")
 
     def __init__(self, directory: DiffDirectory, name: bytes, size: int) -> None:
-        self._directory = directory
-        parent, _, self.base = name.rpartition(b"/")
-        self.parent = directory.shared(parent)
-        """The directory that the file lies in, as the layer's tar names it, and its name there."""
+        parent, _, base = name.rpartition(b"/")
+        self._parent = directory.parent(parent)
+        # As a string that is held once: the tree of the layer has it too.
+        self._base = sys.intern(base.decode("utf-8", "surrogateescape"))
         self.size = size
         self._was_held: bool | None = None
+
+    @property
+    def parent(self) -> bytes:
+        """The directory that the file lies in, as the layer's tar names it."""
+        return self._parent.path
+
+    @property
+    def base(self) -> bytes:
+        """The file's name there."""
+        return self._base.encode("utf-8", "surrogateescape")
 
     @property
     def name(self) -> bytes:
@@ -184,16 +202,16 @@ class StoredFile:
         Its headers are read by then, so its middle is asked for; where the kernel does not say, it counts as held.
         """
         if self._was_held is None:
-            self._was_held = is_resident(self._directory.open(self).number, self.size) is not False
+            self._was_held = is_resident(self._parent.directory.open(self).number, self.size) is not False
 
     def fetch(self, offset: int, length: int) -> None:
         """Have the kernel take LENGTH bytes from OFFSET in, without waiting; raise SourceError as reading does."""
-        os.posix_fadvise(self._directory.open(self).number, offset, length, os.POSIX_FADV_WILLNEED)
+        os.posix_fadvise(self._parent.directory.open(self).number, offset, length, os.POSIX_FADV_WILLNEED)
 
     def leave(self, offset: int, length: int) -> None:
         """Let the kernel forget LENGTH bytes from OFFSET, unless it held them before the first look."""
         if self._was_held is False:
-            os.posix_fadvise(self._directory.open(self).number, offset, length, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self._parent.directory.open(self).number, offset, length, os.POSIX_FADV_DONTNEED)
 
     def direct(self) -> int | None:
         """Give a new descriptor that reads past the kernel's memory, None where the kernel held the file before."""
@@ -201,21 +219,21 @@ class StoredFile:
             return None
         try:
             # The name may be another file's by now, the open descriptor is not: proc(5).
-            return os.open(f"/proc/self/fd/{self._directory.open(self).number}", _PAST_MEMORY)
+            return os.open(f"/proc/self/fd/{self._parent.directory.open(self).number}", _PAST_MEMORY)
         except OSError:
             return None
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise SourceError when the file is gone or is not what it was."""
-        descriptor = self._directory.open(self)
+        descriptor = self._parent.directory.open(self)
         try:
             return read_exactly(descriptor.number, offset, length)
         except (OSError, EOFError) as error:
-            raise self._directory.fail(self, str(error)) from error
+            raise self._parent.directory.fail(self, str(error)) from error
 
     def probe(self) -> None:
         """Raise SourceError when the file cannot be opened or is not what the layer says."""
-        self._directory.open(self)
+        self._parent.directory.open(self)
 
 
 @cache

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from slimmer.content import Content
-    from slimmer.layer import Inode
     from slimmer.plan import Keep
     from slimmer.rootfs import Rootfs
 
@@ -34,11 +33,9 @@ def amendments(
     """
     known = dict(changed)
     for amend in _AMENDERS:
-        replaced: dict[Inode, Content] = {}
+        replaced: dict[str, Content] = {}
         for decision in amend(before, known, removed):
-            inode = before.get(decision.path)
-            if isinstance(decision, Replace) and inode is not None:
-                replaced[inode] = decision.content
+            if isinstance(decision, Replace):
+                replaced |= dict.fromkeys(before.names(decision.path), decision.content)
             yield decision
-        if replaced:
-            known |= {path: replaced[inode] for path, inode in before.entries() if inode in replaced}
+        known |= replaced

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

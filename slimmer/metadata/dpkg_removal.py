@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.content import Content
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.dpkg_files import INFO
 from slimmer.metadata.dpkg_status import EXTENDED_STATES, STATUS, without
 from slimmer.plan import Remove, Replace
@@ -20,7 +20,7 @@ from slimmer.plan import Remove, Replace
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.metadata.dpkg_files import Files
     from slimmer.metadata.dpkg_status import Package
     from slimmer.rootfs import Rootfs

@@ -11,13 +11,13 @@ import re
 from email.parser import BytesHeaderParser
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.record_rows import files_of, locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 _METADATA = ".dist-info/METADATA"
@@ -71,7 +71,7 @@ def proprietary(rootfs: Rootfs) -> Callable[[str], str | None]:
 def _owned(rootfs: Rootfs) -> Iterator[tuple[Inode, str]]:
     """Give the files of proprietary distributions and Debian packages, each with the name of its owner."""
     locate = locator(rootfs)
-    for path, _ in rootfs.entries():
+    for path, _ in rootfs.called("METADATA"):
         if path.endswith(_METADATA):
             name = _proprietary_name(rootfs, path)
             if name is not None:

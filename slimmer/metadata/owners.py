@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.record_rows import files_of, locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 _APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")  # the second since apk-tools 3
@@ -74,7 +74,7 @@ def _apk(rootfs: Rootfs) -> Iterator[tuple[Inode, str]]:
 def _installed_by_pip(rootfs: Rootfs) -> Iterator[Inode]:
     """Give the files of distributions that rpm did not bring: its own have no RECORD, or say rpm in INSTALLER."""
     locate = locator(rootfs)
-    for path, _ in rootfs.entries():
+    for path, _ in rootfs.called("RECORD"):
         if path.endswith(".dist-info/RECORD") and _PACKAGES.search(path):
             installer = rootfs.get(path.removesuffix("RECORD") + "INSTALLER")
             if installer is None or installer.content is None or installer.content.read_at(0, 16).strip() != b"rpm":

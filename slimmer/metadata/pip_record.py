@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import Bytes
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.deferred import Digests, Edit, edited
 from slimmer.metadata.record_rows import locator, row_path, rows_of
 from slimmer.plan import Keep, Replace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from slimmer.content import Content
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.metadata.record_rows import Row
     from slimmer.rootfs import Rootfs
 
@@ -116,7 +116,8 @@ def _records(rootfs: Rootfs) -> list[tuple[list[str], Inode]]:
     A file is replaced under all its names at once, so a RECORD that is linked elsewhere stays linked. uv links every
     file of a wheel to its cache but writes a RECORD anew, because it adds rows: the two are separate files.
     """
-    inodes = {inode: path for path, inode in rootfs.entries() if path.endswith(_SUFFIX) and inode.kind is Kind.FILE}
+    every = rootfs.called("RECORD")
+    inodes = {inode: path for path, inode in every if path.endswith(_SUFFIX) and inode.kind is Kind.FILE}
     found = [(rootfs.names(path), inode) for inode, path in inodes.items()]
     return sorted(found, key=lambda item: (-max(path.count("/") for path in item[0]), item[0]))
 

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.dependents import Dependents
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.plan import Keep, Remove, Turn
 
 if TYPE_CHECKING:

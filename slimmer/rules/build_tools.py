@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.commands import commands, path_directories
 from slimmer.dependents import Dependents
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.dpkg_files import INFO, Files
 from slimmer.metadata.dpkg_removal import Removal
 from slimmer.metadata.dpkg_status import STATUS, installed, installed_for_others

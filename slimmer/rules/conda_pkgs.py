@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slimmer.dependents import Dependents
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.plan import Keep, Remove, Turn
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class CondaPkgs:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for everything in a cache that conda put there, or a Keep with who needs it."""
         rootfs = scene.rootfs
-        if not any(path.endswith("conda-meta/history") for path, _ in rootfs.entries()):
+        if not any(path.endswith("conda-meta/history") for path, _ in rootfs.called("history")):
             return
         found = [(cache, own) for cache in _caches(rootfs, scene.config) if (own := list(_own(rootfs, cache)))]
         if not found:
@@ -59,9 +59,7 @@ class CondaPkgs:
 def _caches(rootfs: Rootfs, config: Config) -> list[str]:
     named = [path for path in config.env.get(_VARIABLE, "").split(",") if path.startswith("/")]
     found = {path for path in map(rootfs.resolve, named) if path}
-    for path, inode in rootfs.entries():
-        if inode.kind is Kind.DIRECTORY and path.rpartition("/")[2] == "pkgs":
-            found.add(path)
+    found.update(path for path, _ in rootfs.called("pkgs"))
     return sorted(path for path in found if f"{path}/urls.txt" in rootfs or f"{path}/cache" in rootfs)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.elf.object import ET_EXEC, is_elf, parse
 from slimmer.errors import ElfError
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.deferred import Digests
 from slimmer.plan import Keep, Link, Turn
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
     from slimmer.content import Content
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.elf.object import Object
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.dependents import Dependents
 from slimmer.elf.archives.ar import is_archive
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.dpkg_files import Files
 from slimmer.metadata.owners import foreign_owner
 from slimmer.plan import Keep, Remove, Turn
@@ -49,11 +49,8 @@ class StaticArchives:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for each static archive that nothing in the image can use, else a Keep with the reason."""
         rootfs = scene.rootfs
-        found = [
-            path
-            for path, inode in rootfs.entries()
-            if path.endswith(".a") and inode.content and is_archive(inode.content)
-        ]
+        every = rootfs.where(lambda name, _: name.endswith(".a"))
+        found = [path for path, inode in every if inode.content and is_archive(inode.content)]
         if not found:
             return
         linker = _linker(rootfs)
@@ -69,18 +66,17 @@ class StaticArchives:
                 yield Remove(path, "no compiler or linker is left that could use it")
             else:
                 yield Keep(path, reason)
-        for path, inode in rootfs.entries():
-            if inode.kind is Kind.SYMLINK and path.endswith(".a") and rootfs.resolve(path) in gone:
+        for path, inode in every:
+            if inode.kind is Kind.SYMLINK and rootfs.resolve(path) in gone:
                 yield Remove(path, "a symlink to a static archive that goes")
 
 
 def _linker(rootfs: Rootfs) -> str | None:
     """Give a program that links, by its name, or None. A symlink is one when it leads to something."""
-    for path, _ in rootfs.entries():
-        if _LINKS.fullmatch(path.rpartition("/")[2]):
-            inode = rootfs.get(rootfs.resolve(path) or "")
-            if inode is not None and inode.kind is Kind.FILE and inode.mode & 0o111:
-                return path
+    for path, _ in rootfs.where(lambda name, _: _LINKS.fullmatch(name)):
+        inode = rootfs.get(rootfs.resolve(path) or "")
+        if inode is not None and inode.kind is Kind.FILE and inode.mode & 0o111:
+            return path
     return None
 
 
@@ -88,9 +84,8 @@ def _objection(scene: Scene) -> Callable[[str], str | None]:
     """Give a function that says why an archive must stay, or None."""
     rootfs = scene.rootfs
     files, foreign, dependents = Files(rootfs), foreign_owner(rootfs), Dependents(rootfs, scene.config, scene.heads)
-    prefixes = tuple(
-        path.removesuffix("conda-meta/history") for path, _ in rootfs.entries() if path.endswith("conda-meta/history")
-    )
+    histories = [path for path, _ in rootfs.called("history") if path.endswith("conda-meta/history")]
+    prefixes = tuple(path.removesuffix("conda-meta/history") for path in histories)
     linked = {target: link for link, target in dependents.symlinks() if not link.endswith(".a")}
 
     def objection(path: str) -> str | None:

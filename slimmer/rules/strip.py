@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from slimmer.content import Content
     from slimmer.elf.binutils import Strip as Program
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
@@ -69,8 +69,8 @@ def _tasks(scene: Scene) -> Iterator[tuple[str, Inode, Task]]:
     if not scene.settings.include_proprietary:
         objections.append(proprietary(rootfs))
     programs = _programs(scene)
-    for path, inode in rootfs.files():
-        kind, content = _kind(rootfs.names(path)), inode.content
+    for names, inode in rootfs.named_files():
+        path, kind, content = names[0], _kind(names), inode.content
         if kind is not None and content is not None:
             reason = objection(path, rootfs, objections)
             yield path, inode, Task(content, kind, architecture, programs[kind], reason)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.commands import programs
 from slimmer.dependents import Dependents
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.dpkg_files import Files
 from slimmer.plan import Keep, Remove, Turn
 

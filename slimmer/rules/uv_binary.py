@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from slimmer.commands import commands, path_directories, programs
 from slimmer.dependents import Dependents
 from slimmer.elf.object import is_elf
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.metadata.dpkg_files import Files
 from slimmer.metadata.owners import foreign_owner
 from slimmer.metadata.record_rows import files_of, locator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimmer.image import Config
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.plan import Decision, Scene
     from slimmer.rootfs import Rootfs
 
@@ -48,7 +48,7 @@ class UvBinary:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for each uv that nothing in the image runs, else a Keep with who does."""
         rootfs, config = scene.rootfs, scene.config
-        records = [path for path, _ in rootfs.entries() if _RECORD.fullmatch(path)]
+        records = [path for path, _ in rootfs.called("RECORD") if _RECORD.fullmatch(path)]
         installed = {inode: record for record in records for inode in files_of(rootfs, record, locator(rootfs))}
         found = list(_programs(rootfs, config))
         if not found and not records:
@@ -131,7 +131,7 @@ def _other_name(dependents: Dependents, path: str) -> str | None:
 
 def _requirer(rootfs: Rootfs) -> str | None:
     """Give the distribution that requires uv, or None."""
-    for path, inode in rootfs.entries():
+    for path, inode in rootfs.called("METADATA"):
         content = inode.content if path.endswith(".dist-info/METADATA") else None
         if content is not None and _REQUIRES.search(content.read_at(0, _MAX_TEXT)):
             return f"{path.split('/')[-2].removesuffix('.dist-info')} requires it"
@@ -146,12 +146,8 @@ def _distribution(rootfs: Rootfs, record: str) -> Iterator[str]:
         if directory in rootfs:
             yield directory
     inodes = set(files_of(rootfs, record, locator(rootfs)))
-    for path, inode in rootfs.entries():
-        if (
-            inode in inodes
-            and path.rpartition("/")[2] in _NAMES
-            and not path.startswith(tuple(f"{name}/" for name in own))
-        ):
+    for path, inode in rootfs.where(lambda name, _: name in _NAMES):
+        if inode in inodes and not path.startswith(tuple(f"{name}/" for name in own)):
             yield path
 
 

@@ -72,7 +72,7 @@ class UvCache:
 def _caches(rootfs: Rootfs, config: Config) -> list[str]:
     """Give the directories that are uv's caches, by where they are or by their shape."""
     named = [*caches(rootfs, config.env, "uv", "UV_CACHE_DIR"), *_configured(rootfs, config)]
-    tagged = (path.rpartition("/")[0] for path, _ in rootfs.entries() if path.endswith(f"/{_TAG}"))
+    tagged = (path.rpartition("/")[0] for path, _ in rootfs.called(_TAG) if "/" in path)
     found = {*named, *(directory for directory in tagged if _is_tagged(rootfs, directory))}
     data = {rootfs.resolve(config.env[name]) for name in _DATA if config.env.get(name, "").startswith("/")}
 

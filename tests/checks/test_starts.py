@@ -55,7 +55,7 @@ def image(docker: Docker, tmp_path: Path) -> Callable[[str, str], Subject]:
         tag = f"slimmer-test/{name}:1"
         docker.image(tag, [layer], {"Entrypoint": ["/app/run"], "Healthcheck": healthcheck})
         config = Config(docker.raw_config(tag))
-        return Subject(str(docker.inspect(tag)["Id"]), Rootfs({}), config, docker.inspect(tag))
+        return Subject(str(docker.inspect(tag)["Id"]), Rootfs.of({}), config, docker.inspect(tag))
 
     return make
 
@@ -68,7 +68,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Subject, Subje
     with Engine.connect() as engine:
 
         def make(original: Subject, slimmed: Subject) -> tuple[Verdict, float]:
-            plan = Plan(Rootfs({}), Rootfs({}), (), (), ())
+            plan = Plan(Rootfs.of({}), Rootfs.of({}), (), (), ())
             containers = Containers(engine, Run.this())
             began = time.monotonic()
             pair = Pair(original, slimmed, plan, containers, lambda: pytest.fail("nobody reads the image"))

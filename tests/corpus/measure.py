@@ -19,7 +19,7 @@ from slimmer.content import Content, Piece
 from slimmer.elf.object import PT_LOAD, is_elf, parse
 from slimmer.errors import ElfError
 from slimmer.image import Config
-from slimmer.layer import Inode, Kind
+from slimmer.inode import Inode, Kind
 from slimmer.plan import Replace, Scene
 from slimmer.rootfs import Rootfs
 from slimmer.rules.strip import rule
@@ -77,7 +77,7 @@ def rootfs_of(directory: Path) -> Iterator[Rootfs]:
                 stream = stack.enter_context((directory / path).open("rb"))
                 content = Content([Piece(File(stream), 0, os.fstat(stream.fileno()).st_size)])
             inodes[path] = Inode(Kind.FILE, 0o755, content=content)
-        yield Rootfs(inodes)
+        yield Rootfs.of(inodes)
 
 
 def files(directory: Path) -> Iterator[str]:

@@ -347,7 +347,7 @@ def test_what_was_read_is_not_read_again(answer: bytes, twice: Callable[..., byt
     for path, inode in rootfs.entries():
         if inode.content is not None and path != TWICE:
             inode.content.__class__ = Unreadable
-    after = link(type(rootfs)({path: inode for path, inode in entries.items() if inode is not None}), {}, before)
+    after = link(rootfs.of({path: inode for path, inode in entries.items() if inode is not None}), {}, before)
 
     assert after.objects == before.objects + 1
     assert broken(before, after) == []
@@ -409,7 +409,7 @@ def test_what_only_a_new_object_looks_up_is_found(answer: bytes, twice: Callable
     before = link(rootfs, {})
     new = flattened([file(TWICE, twice(f"{RUNPATH}/a"))])
 
-    after = link(type(rootfs)(dict(rootfs.entries()) | dict(new.entries())), {}, before)
+    after = link(rootfs.of(dict(rootfs.entries()) | dict(new.entries())), {}, before)
 
     assert after.bindings[TWICE].bound == {"a/libanswer.so": {b"answer"}}
     assert after.unresolved == ()

@@ -9,9 +9,9 @@ import pytest
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
 from slimmer.layer_writer import layer_chunks
-from slimmer.rootfs import Rootfs, flatten
 
 from handmade import directory, file, hard_link, make_tar
 from layer_cases import ACCESS_LIST, TAKEN, Layers, tars
@@ -20,6 +20,8 @@ from refused_cases import READ, REFUSED, Read, Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from slimmer.rootfs import Rootfs
 
     from docker_cli import Docker
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, event, given, settings
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
 from slimmer.layer_writer import layer_chunks
-from slimmer.rootfs import flatten
 
 from handmade import make_tar
 from merged import differences, expected_view, of_the_result, shown

@@ -13,9 +13,9 @@ import pytest
 
 from slimmer import api
 from slimmer.content import Content
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
 from slimmer.layer_writer import layer_chunks
-from slimmer.rootfs import flatten
 
 from handmade import directory, file, hard_link, make_tar, symlink
 

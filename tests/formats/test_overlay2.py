@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.errors import SourceError
+from slimmer.flattening import flatten
 from slimmer.formats import docker_save, overlay2
 from slimmer.formats.diff_directory import StoredFile
 from slimmer.formats.overlay2 import NotInPlace, chain_ids, local_root
@@ -23,12 +24,13 @@ from slimmer.formats.store import Archive
 from slimmer.image import Image
 from slimmer.layer import read_layer
 from slimmer.progress import Silence
-from slimmer.rootfs import Rootfs, flatten
 
 from handmade import directory, file, hard_link, make_tar, symlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from slimmer.rootfs import Rootfs
 
     from docker_cli import Docker
 

@@ -260,7 +260,7 @@ BOMBS: dict[str, Callable[[Path], tuple[str, int]]] = {
     "a zstd frame that asks for 2 GiB": _zstd_window,
     "a layer that is named a hundred thousand times": _layers,
 }
-_LARGER = {"a million files": 1 << 30, "six million entries, in a gzip": 4 << 30}
+_LARGER = {"six million entries, in a gzip": 4 << 30}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 from slimmer.rules.duplicates import rule
 
 from handmade import Spec, data_of, file, flattened, hard_link

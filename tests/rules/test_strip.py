@@ -191,7 +191,7 @@ def test_what_is_foreseen_is_not_done_again(
 
     with Workshop.opened() as workshop:
         files = [(path, inode.content) for path, inode in root.files() if inode.content is not None]
-        foresee([rule], files, Scene(Rootfs({}), config, workshop=workshop))
+        foresee([rule], files, Scene(Rootfs.of({}), config, workshop=workshop))
         end = time.monotonic() + 20
         while not journal.exists() and time.monotonic() < end:
             time.sleep(0.02)

@@ -7,11 +7,13 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from slimmer.content import Content
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
-from slimmer.rootfs import Rootfs, flatten
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from slimmer.rootfs import Rootfs
 
 Spec = dict[str, Any]
 

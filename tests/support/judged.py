@@ -21,7 +21,7 @@ from slimmer.elf import debugfile, pruned, shared
 from slimmer.elf.gpu.choice import Wanted
 from slimmer.elf.object import is_elf, parse
 from slimmer.errors import ElfError
-from slimmer.layer import Inode, Kind
+from slimmer.inode import Inode, Kind
 from slimmer.rootfs import Rootfs
 from slimmer.rules.strip import rule
 
@@ -74,7 +74,7 @@ def _of_strip(subject: Subject, data: bytes, found: Judgement) -> Iterator[str]:
     inodes["usr/lib/original.so"] = Inode(Kind.FILE, 0o644, content=Content.of(subject.data))
     least, shared.MIN_GAIN = shared.MIN_GAIN, 1  # or the smallest objects would never come to the proof
     try:
-        plan = plan_for(rule, Rootfs(inodes), architecture=subject.architecture)
+        plan = plan_for(rule, Rootfs.of(inodes), architecture=subject.architecture)
     except Exception as error:  # noqa: BLE001 - whatever it is, it would end the run
         yield f"the rule raised {error!r}"
         return

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from slimmer import api, reports
 from slimmer.content import Content
 from slimmer.errors import SourceError
+from slimmer.flattening import flatten
 from slimmer.layer import read_layer
-from slimmer.rootfs import flatten
 from slimmer.rules import discover
 from slimmer.summary import render
 

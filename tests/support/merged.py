@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slimmer.layer import Inode
+    from slimmer.inode import Inode
     from slimmer.rootfs import Rootfs
 
     from docker_cli import Docker

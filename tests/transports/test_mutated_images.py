@@ -12,11 +12,11 @@ import pytest
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
+from slimmer.flattening import Budget, flatten
 from slimmer.formats.spool import Spool
 from slimmer.formats.store import Archive
 from slimmer.image import Config
 from slimmer.layer import read_layer
-from slimmer.rootfs import Budget, flatten
 
 from handmade import file, flattened, hard_link, make_tar, symlink
 from hostile_images import hostile_image, rich_root
@@ -149,7 +149,7 @@ def test_more_than_is_held_in_memory_is_refused(budget: Budget, taken: bool) -> 
 
 def test_flattening_spends_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every image is counted."""
-    monkeypatch.setattr("slimmer.rootfs.Budget", lambda: Budget(1, 1000))
+    monkeypatch.setattr("slimmer.flattening.Budget", lambda: Budget(1, 1000))
 
     with pytest.raises(SourceError, match="more than 1 entries"):
         flatten([("one", read_layer(Content.of(make_tar(file("a"), file("b"))), "one"))])

@@ -10,14 +10,16 @@ from slimmer.elf.linking.symbols import Wanted
 from slimmer.elf.object import ET_DYN, ET_EXEC, is_elf, parse
 from slimmer.errors import ElfError
 from slimmer.readahead import fetched
+from slimmer.rootfs import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from slimmer.content import Content
     from slimmer.elf.linking.symbols import Table
+    from slimmer.rootfs import Rootfs
 
-    Read = Dynamic | ElfError | None
+    Read = Dynamic | ElfError
 
 TEXTS = (
     *(".py", ".pyc", ".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".typed", ".pl", ".pm", ".ph", ".pod", ".js", ".cmake"),
@@ -36,16 +38,24 @@ class Known:
     """What contents were read as."""
 
     read: Mapping[Content, Read]
-    """An error for what begins as an object and cannot be read, None for what is none."""
+    """An error for what begins as an object and cannot be read."""
     wanted: Wanted
     """What was kept of the symbols that they define."""
     contents: Mapping[str, Content]
-    """Those that are objects, by the paths that they were asked for by."""
+    """Those of them that are in the root now, by their paths, in its order."""
     tables: Mapping[Content, Table]
+    rootfs: Rootfs
+    """All that was looked at: what is in it, and not in `read`, is no object. Of a million files nearly all are none,
+    and nothing is held of them."""
+
+    def is_none(self, path: str, content: Content) -> bool:
+        """Say whether what lies at PATH is known to be no object."""
+        inode = self.rootfs.get(path)
+        return inode is not None and inode.content is content and content not in self.read
 
 
-def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
-    """Read each of CONTENTS, but those that are KNOWN; of the symbols that they define keep what any of them looks up.
+def read_all(rootfs: Rootfs, known: Known | None) -> Known:
+    """Read every file that may be an object, but those that are KNOWN; keep the defined symbols that any of them wants.
 
     All are asked first what they look up, for what they define is several times as much and would be held at once.
     Where a path has another content than it had, symbols are taken from what is known if what they are read from is
@@ -54,24 +64,19 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
     keys = dict(known.wanted.keys) if known is not None else {}
     read: dict[Content, Read] = {}
     outlines: dict[Content, Outline] = {}
-    for path, content in _fetched(contents, known):
-        if content in read or content in outlines:
-            continue
-        if known is not None and content in known.read:
-            read[content] = known.read[content]
-            continue
-        was = known.contents.get(path) if known is not None else None
-        before = known.read[was] if known is not None and was is not None else None
-        like = known.tables.get(was) if known is not None and was is not None else None
-        found = _outlined(content, keys, like)
-        if not isinstance(found, Outline):
-            read[content] = found
-        elif found.table is like and isinstance(before, Dynamic):
-            read[content] = replace(found.dynamic, symbols=before.symbols)
-        else:
-            outlines[content] = found
+    contents: dict[str, Content] = {}
+    for names, content in _fetched(rootfs, known):
+        if content not in read and content not in outlines:
+            found = _found(names[0], content, keys, known)
+            if found is None:
+                continue
+            if isinstance(found, Outline):
+                outlines[content] = found
+            else:
+                read[content] = found
+        contents.update(dict.fromkeys(names, content))
     if known is not None and len(keys) > len(known.wanted.keys):
-        return read_all(contents, None)  # what is new looks up what was not kept of the others
+        return read_all(rootfs, None)  # what is new looks up what was not kept of the others
     wanted = known.wanted if known is not None else Wanted(keys)
     # Copies of one library, in several environments say, have their symbols once.
     alike = {found: found for found in read.values() if isinstance(found, Dynamic)}
@@ -85,17 +90,42 @@ def read_all(contents: Mapping[str, Content], known: Known | None) -> Known:
         else:
             read[content] = dynamic = alike.setdefault(dynamic, dynamic)
             tables[content] = replace(outline.table, undefined=dynamic.symbols.undefined)
-    objects = {path: content for path, content in contents.items() if read[content] is not None}
-    return Known(read, wanted, objects, tables)
+    objects = {path: contents[path] for path in in_order(contents)}
+    return Known(read, wanted, objects, tables, rootfs)
 
 
-def _fetched(contents: Mapping[str, Content], known: Known | None) -> Iterator[tuple[str, Content]]:
-    """Give CONTENTS; the headers of those that are not KNOWN are fetched meanwhile."""
+def _found(path: str, content: Content, keys: dict[bytes, bytes], known: Known | None) -> Read | Outline | None:
+    """Give what is known of a content, or else what it looks up, which is added to KEYS; None for no object."""
+    if known is None:
+        return _outlined(content, keys, None)
+    if content in known.read:
+        return known.read[content]
+    was = known.contents.get(path)
+    if was is None:
+        return _outlined(content, keys, None)
+    before, like = known.read[was], known.tables.get(was)
+    found = _outlined(content, keys, like)
+    if isinstance(found, Outline) and found.table is like and isinstance(before, Dynamic):
+        return replace(found.dynamic, symbols=before.symbols)
+    return found
 
-    def unread(item: tuple[str, Content]) -> Content | None:
+
+def _candidates(rootfs: Rootfs, known: Known | None) -> Iterator[tuple[list[str], Content]]:
+    """Give each file that may be an object with the names that a loader may ask for."""
+    for all_names, inode in rootfs.named_files():
+        content = inode.content
+        names = [name for name in all_names if not name.endswith(TEXTS)]
+        if names and content and not (known is not None and known.is_none(names[0], content)):
+            yield names, content
+
+
+def _fetched(rootfs: Rootfs, known: Known | None) -> Iterator[tuple[list[str], Content]]:
+    """Give the candidates; the headers of those that are not KNOWN are fetched meanwhile."""
+
+    def unread(item: tuple[list[str], Content]) -> Content | None:
         return item[1] if known is None or item[1] not in known.read else None
 
-    return fetched(contents.items(), unread, _HEADERS)
+    return fetched(_candidates(rootfs, known), unread, _HEADERS)
 
 
 def _outlined(content: Content, keys: dict[bytes, bytes], like: Table | None) -> Outline | ElfError | None:

@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.elf.linking.dynamic import Dynamic, split
-from slimmer.elf.linking.known import TEXTS, read_all
+from slimmer.elf.linking.known import read_all
 from slimmer.elf.linking.search import Loaded, Search
-from slimmer.layer import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,19 +96,14 @@ class Linkage:
 
 def link(rootfs: Rootfs, env: Mapping[str, str], known: Linkage | None = None) -> Linkage:
     """Give the linkage of ROOTFS for processes with the variables ENV; what KNOWN has read is not read again."""
-    contents = {
-        path: inode.content
-        for path, inode in rootfs.entries()
-        if not path.endswith(TEXTS) and inode.kind is Kind.FILE and inode.content is not None
-    }
-    found = read_all(contents, known.known if known is not None else None)
+    found = read_all(rootfs, known.known if known is not None else None)
     objects: dict[str, Dynamic] = {}
     skipped: list[tuple[str, str]] = []
-    for path, content in contents.items():
+    for path, content in found.contents.items():
         read = found.read[content]
         if isinstance(read, Dynamic):
             objects[path] = read
-        elif read is not None:
+        else:
             skipped.append((path, str(read)))
     sets = known.sets if known is not None else {}
     bindings = _Linker(rootfs, env, objects, found.wanted, sets).bindings()

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from slimmer.elf.linking.dynamic import DF_1_NODEFLIB, text
-from slimmer.layer import Kind
+from slimmer.inode import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,9 +83,7 @@ class Search:
         self._configured = [] if self._cache is not None else self._conf("etc/ld.so.conf", set())
         names = [*rootfs.children("lib"), *rootfs.children("usr/lib")]
         self._musl_loaders = sorted(name for name in names if name.startswith("ld-musl-"))
-        self._has_glibc = any(
-            path.rpartition("/")[2].startswith(("ld-linux", "ld64.so")) for path, _ in rootfs.entries()
-        )
+        self._has_glibc = bool(rootfs.where(lambda name, _: name.startswith(("ld-linux", "ld64.so"))))
         # /etc/ld.so.preload is glibc's only; musl does not look at it, and no image of musl has one.
         preload = re.sub("#.*", "", self._text("etc/ld.so.preload"))
         self.preloads = tuple(f"{env.get('LD_PRELOAD', '')} {preload}".replace(":", " ").split())
