@@ -43,23 +43,30 @@ def on_disk(directory: Path, planned: Rootfs) -> Iterator[str]:
 
 def _differences(directory: Path, planned: Rootfs) -> Iterator[str]:
     links = _Links()
-    found: set[str] = set()
-    for path in _walk(os.fsencode(directory)):
+    found = 0
+    root = os.fsencode(directory)
+    for path in _walk(root):
         name = path.decode("utf-8", "surrogateescape")
-        found.add(name)
         inode = planned.get(name)
         if inode is None:
             if name:  # an engine makes the root, whether an image has one or not
                 yield f"/{name} is on the engine's disk and was not planned"
             continue
-        status = os.lstat(os.path.join(os.fsencode(directory), path))  # noqa: PTH118 - pathlib has no bytes
+        found += 1
+        status = os.lstat(os.path.join(root, path))  # noqa: PTH118 - pathlib has no bytes
         yield from (f"/{name} has {wrong} on the engine's disk" for wrong in _wrong(status, inode))
-        attributes = _attributes(os.path.join(os.fsencode(directory), path))  # noqa: PTH118 - the same
+        attributes = _attributes(os.path.join(root, path))  # noqa: PTH118 - the same
         if attributes != dict(inode.xattrs or {}):
             yield f"/{name} has the attributes {attributes} on the engine's disk, not {dict(inode.xattrs or {})}"
-        if inode.kind is not Kind.DIRECTORY and not links.agree(inode, status):
+        is_linked = status.st_nlink > 1 or len(planned.names(name)) > 1
+        if inode.kind is not Kind.DIRECTORY and is_linked and not links.agree(inode, status):
             yield f"/{name} is linked otherwise on the engine's disk"
-    yield from (f"/{path} is missing on the engine's disk" for path, _ in planned.entries() if path not in found)
+    if found < len(planned):
+        yield from (f"/{path} is missing on the engine's disk" for path, _ in planned.entries() if _is_away(root, path))
+
+
+def _is_away(root: bytes, path: str) -> bool:
+    return not os.path.lexists(os.path.join(root, path.encode("utf-8", "surrogateescape")))  # noqa: PTH118 - no bytes
 
 
 class _Links:

@@ -39,6 +39,19 @@ def test_what_was_planned_is_accepted() -> None:
     assert verdict(TREE, [*TREE[:5], TREE[6], TREE[5]]).reason == "7 paths are as planned, in its tar"
 
 
+def test_a_layer_that_is_as_it_was_sent_is_not_held_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone through beside the plan: of a million files nothing is held for that."""
+
+    def refuse(_: object) -> None:
+        raise AssertionError("the layer was read into a root")
+
+    monkeypatch.setattr("slimmer.checks.files.flatten", refuse)
+
+    assert verdict(TREE, TREE).reason == "7 paths are as planned, in its tar"
+    with pytest.raises(AssertionError):
+        verdict(TREE, TREE[::-1])
+
+
 @pytest.mark.parametrize(
     ("path", "new", "words"),
     [
