@@ -168,7 +168,7 @@ class _Extraction:
         into = self._enter(parent, entry)
         self._place(into, own_name, target)
         names.places.append((into, own_name))
-        names.inode = _relinked(names.inode, entry.inode)
+        names.inode = _relinked(names.inode, self._unmarked(entry)[0])
         return True
 
     def _target(self, path: str) -> tuple[Directory, str, Directory | Inode | None]:

@@ -15,6 +15,8 @@ from slimmer.layer import Entry
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    _Wanted = Callable[[str, Inode], object]
+
 UNNAMED = Inode(Kind.DIRECTORY, 0o755)
 """A directory that the newest layer with something in it does not name. The engine makes it, with the time of that
 moment, which is no part of the image."""
@@ -64,23 +66,27 @@ class Rootfs:
         root = () if self._root is None else (("", self._root),)
         return chain(root, self._below(""))
 
-    def _below(self, place: str) -> Iterator[tuple[str, Inode]]:
-        """Give every path below a directory, which is named as in `_directories`."""
+    def _below(self, place: str, is_wanted: _Wanted | None = None) -> Iterator[tuple[str, Inode]]:
+        """Give every path below a directory, which is named as in `_directories`; only what IS_WANTED, if that says."""
         directories, above, directory = self._directories, self._above, Kind.DIRECTORY
         entered: list[tuple[str, Iterator[tuple[str, Inode]]]] = []
         names = iter(directories.get(place, _NOTHING).items())
         while True:
             for name, inode in names:
-                path = place + name
-                yield path, inode
-                if inode.kind is not directory or (below := directories.get(f"{path}/")) is None:
+                if is_wanted is None or is_wanted(name, inode):
+                    yield place + name, inode
+                if inode.kind is not directory or (below := directories.get(f"{place}{name}/")) is None:
                     continue
-                if f"{path}/" not in above:  # most have nothing but files, and these need not be asked what they are
-                    yield from zip(map(f"{path}/".__add__, below), below.values(), strict=True)
-                    continue
-                entered.append((place, names))
-                place, names = f"{path}/", iter(below.items())
-                break
+                inner = f"{place}{name}/"
+                if inner in above:
+                    entered.append((place, names))
+                    place, names = inner, iter(below.items())
+                    break
+                # Most directories hold nothing but files, which need not be asked what they are.
+                if is_wanted is None:
+                    yield from zip(map(inner.__add__, below), below.values(), strict=True)
+                else:
+                    yield from [(inner + each, found) for each, found in below.items() if is_wanted(each, found)]
             else:
                 if not entered:
                     return
@@ -112,25 +118,19 @@ class Rootfs:
         """Give every path whose last part is NAME, in order, with its inode: no other name is looked at."""
         held = self._directories.items()
         found = [(place + name, inode) for place, names in held if (inode := names.get(name)) is not None]
-        return sorted(found, key=_order)
+        return sorted(found, key=lambda item: _order(item[0]))
 
-    def where(self, is_wanted: Callable[[str, Inode], object]) -> list[tuple[str, Inode]]:
-        """Give every path with its inode, in order, of whose last part and inode IS_WANTED says so.
+    def where(self, is_wanted: _Wanted) -> Iterator[tuple[str, Inode]]:
+        """Give every path below the root, with its inode, of whose last part and inode IS_WANTED says so.
 
         No other path is put together: of many files few are wanted.
         """
-        found = [
-            (place + name, inode)
-            for place, names in self._directories.items()
-            for name, inode in names.items()
-            if is_wanted(name, inode)
-        ]
-        return sorted(found, key=_order)
+        return self._below("", is_wanted)
 
     def symlinks(self) -> Iterator[tuple[str, Inode]]:
         """Give every symlink."""
         if self._symlinks is None:
-            self._symlinks = self.where(lambda _, inode: inode.kind is Kind.SYMLINK)
+            self._symlinks = list(self.where(lambda _, inode: inode.kind is Kind.SYMLINK))
         return iter(self._symlinks)
 
     def names(self, path: str) -> list[str]:
@@ -247,11 +247,11 @@ class Rootfs:
 
 def in_order(paths: Iterable[str]) -> list[str]:
     """Give paths in canonical order: parents first, siblings by code point."""
-    return sorted(paths, key=lambda path: path.split("/"))
+    return sorted(paths, key=_order)
 
 
-def _order(item: tuple[str, Inode]) -> list[str]:
-    return item[0].split("/")
+def _order(path: str) -> str:
+    return path.replace("/", "\0")  # which is in no name, and before all that is; parts as such would take much memory
 
 
 def _place(directory: str) -> str:

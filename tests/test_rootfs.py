@@ -11,7 +11,7 @@ from slimmer.errors import SourceError
 from slimmer.flattening import flatten
 from slimmer.inode import Kind
 from slimmer.layer import read_layer
-from slimmer.rootfs import Rootfs
+from slimmer.rootfs import Rootfs, in_order
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
 
@@ -211,6 +211,7 @@ def test_paths_are_found_by_their_last_part() -> None:
 
     assert rootfs.called("RECORD") == [(path, rootfs.get(path)) for path in paths]
     assert [path for path, _ in rootfs.where(lambda _, inode: inode.size == 1)] == paths[2:]
+    assert [path for path, _ in rootfs.where(lambda name, _: name in {"b", "x", "x-y"})] == ["b", "b/x", "b/x-y"]
     assert rootfs.called("") == rootfs.called("b/RECORD") == []
 
 
@@ -259,3 +260,21 @@ def test_a_file_takes_little_memory() -> None:
     assert len(list(rootfs.files())) == count
     assert held / count < 350
     assert most / count < 370
+
+
+def test_deep_paths_are_put_in_order_without_taking_them_apart() -> None:
+    """Hard links below a symlink to a deep directory: each is some bytes of the layer and a path of 1,300 parts."""
+    count = 500
+    deep = "/".join("d" for _ in range(1300))
+    links = (hard_link(f"s/{number}", f"{deep}/RECORD") for number in range(count))
+    rootfs = flattened([file(f"{deep}/RECORD"), symlink("s", deep), *links])
+    tracemalloc.start()
+    try:
+        assert rootfs.size() == len(deep)
+        assert len(rootfs.names(f"{deep}/RECORD")) == count + 1
+        assert len(in_order(path for path, _ in rootfs.entries())) == len(rootfs)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most / len(rootfs) < 10_000

@@ -45,7 +45,7 @@ class FilesCheck:
             return Verdict(FAILED, count, reason=reason, blames_no_change=True)
         layer = stored.image.layers[0]
         wrong, found = None, len(planned)
-        changed = {planned.names(path)[0] for path in changed_files(pair.plan)}
+        changed = dict.fromkeys(planned.names(path)[0] for path in changed_files(pair.plan))
         contents = _in_step(planned, layer, changed)
         if contents is None:
             back = _flattened(layer)

@@ -49,7 +49,7 @@ class StaticArchives:
     def propose(self, scene: Scene) -> Iterator[Decision]:
         """Give a Remove for each static archive that nothing in the image can use, else a Keep with the reason."""
         rootfs = scene.rootfs
-        every = rootfs.where(lambda name, _: name.endswith(".a"))
+        every = list(rootfs.where(lambda name, _: name.endswith(".a")))
         found = [path for path, inode in every if inode.content and is_archive(inode.content)]
         if not found:
             return

@@ -61,6 +61,7 @@ REFUSED: dict[str, Refused] = {
     "whiteout of no name": Refused([[file("d/.wh.")]], "file exists", "'d/.wh.', a whiteout that names nothing"),
     "whiteout of its directory": Refused([[file("d/.wh..")]], "file exists", "'d/.wh..', a whiteout that names nothing"),
     "below a whiteout's name": Refused([[file("d/a")], [file(".wh.d/x")]], None, "'.wh.d/x', which lies below '.wh.d', a whiteout"),
+    "overlayfs's metacopy, on a hard link": Refused([[file("a", b"1"), hard_link("b", "a") | xattr(trusted__overlay__metacopy="")]], None, "'b' with trusted.overlay.metacopy"),
     "overlayfs's redirect": Refused([[file("e/x")], [directory("d", **xattr(trusted__overlay__redirect="e"))]], None, "'d' with trusted.overlay.redirect"),
     "volume header": Refused([[file("a"), {"path": "label", "type": b"V"}]], "unhandled tar header type 86", "'label' of tar type b'V'"),
     "mtime of words": Refused([[file("a", pax={"mtime": "soon"})]], "invalid tar header", "'a' the modification time 'soon'"),

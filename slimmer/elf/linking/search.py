@@ -83,7 +83,7 @@ class Search:
         self._configured = [] if self._cache is not None else self._conf("etc/ld.so.conf", set())
         names = [*rootfs.children("lib"), *rootfs.children("usr/lib")]
         self._musl_loaders = sorted(name for name in names if name.startswith("ld-musl-"))
-        self._has_glibc = bool(rootfs.where(lambda name, _: name.startswith(("ld-linux", "ld64.so"))))
+        self._has_glibc = any(rootfs.where(lambda name, _: name.startswith(("ld-linux", "ld64.so"))))
         # /etc/ld.so.preload is glibc's only; musl does not look at it, and no image of musl has one.
         preload = re.sub("#.*", "", self._text("etc/ld.so.preload"))
         self.preloads = tuple(f"{env.get('LD_PRELOAD', '')} {preload}".replace(":", " ").split())
