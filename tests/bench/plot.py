@@ -68,7 +68,7 @@ def _grow(panel: Any, rows: list[dict[str, Any]], quantity: str, unit: float, la
             *zip(*points, strict=True), marker="o", linestyle="--" if "dry" in name else "-", label=name, **style
         )
     panel.set_xlim(left=0)
-    panel.set_ylim(bottom=0)
+    panel.set_ylim(0, panel.dataLim.y1 * 1.1)  # the legend lies above the lines
     panel.set_xlabel("size of the image, GB")
     panel.set_ylabel(label)
     panel.legend(fontsize=8, frameon=False)
