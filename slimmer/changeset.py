@@ -101,7 +101,7 @@ class _Extraction:
         elif name.startswith(WHITEOUT):  # whatever it is, a hard link too
             self._hide(parent, name.removeprefix(WHITEOUT), entry)
         elif entry.link_to is not None:
-            return self._link(entry, entry.link_to) if name else True
+            return self._link(parent, name, entry, entry.link_to) if name else True
         elif name:
             self._put(self._enter(parent, entry), name, entry)
         elif entry.inode.kind is Kind.DIRECTORY:
@@ -154,7 +154,7 @@ class _Extraction:
         others = {key: value for key, value in inode.xattrs.items() if key not in own}
         return inode.but(xattrs=others or None), is_opaque
 
-    def _link(self, entry: Entry, link_to: str) -> bool:
+    def _link(self, parent: str, own_name: str, entry: Entry, link_to: str) -> bool:
         directory, name, target = self._target(link_to)
         if isinstance(target, Directory):
             raise self._no_file(entry)
@@ -163,8 +163,6 @@ class _Extraction:
         names = self._linked.get(id(target))
         if names is None:
             names = self._linked[id(target)] = _Names(target, directory, name)
-        parent, _, own_name = entry.path.rpartition("/")
-        own_name = intern(own_name)
         into = self._enter(parent, entry)
         self._place(into, own_name, target)
         names.places.append((into, own_name))

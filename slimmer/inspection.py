@@ -140,5 +140,5 @@ def usual_name(names: Sequence[str]) -> str:
 
 def largest(rootfs: Rootfs, count: int) -> tuple[tuple[str, int], ...]:
     """Give the largest files and their bytes, the largest first."""
-    files = ((usual_name(rootfs.names(path)), inode.size) for path, inode in rootfs.files())
+    files = ((usual_name(names), inode.size) for names, inode in rootfs.named_files())
     return tuple(heapq.nsmallest(count, files, key=lambda item: (-item[1], item[0])))

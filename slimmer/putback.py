@@ -29,7 +29,7 @@ def put_back(plan: Plan, paths: Collection[str]) -> Plan:
     """
     back = _named(plan, {path for top in paths for path in plan.source.below(top)})
     ways = {way for path in back for way in _above(path) if way not in plan.result}
-    inodes = {path: original for path in sorted(back | ways) if (original := plan.source.get(path)) is not None}
+    inodes = {path: original for path in back | ways if (original := plan.source.get(path)) is not None}
     result = plan.result.holding(inodes)
     changes = tuple(change for change in plan.changes if change.path not in back)
     return replace(plan, result=_amended(plan, result, back), changes=changes)

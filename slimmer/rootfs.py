@@ -183,11 +183,12 @@ class Rootfs:
             if part == "..":
                 done = done.rpartition("/")[0]
                 continue
-            inode = self._directories.get(_place(done), _NOTHING).get(part)
+            place = f"{_place(done)}{part}"
+            inode = self.get(place)
             if inode is None:
                 return None
             if inode.kind is not Kind.SYMLINK:
-                done = f"{_place(done)}{part}"
+                done = place
                 continue
             followed += 1
             if followed > _MAX_SYMLINKS:

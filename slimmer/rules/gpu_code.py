@@ -87,9 +87,9 @@ def _wanted(scene: Scene) -> Wanted | None:
 
 def libraries(rootfs: Rootfs) -> Iterator[_Library]:
     """Give the shared objects that hold GPU code."""
-    for path, inode in rootfs.files():
-        content = inode.content
-        if content is None or not any(SHARED_OBJECT.fullmatch(name) for name in rootfs.names(path)):
+    for names, inode in rootfs.named_files():
+        path, content = names[0], inode.content
+        if content is None or not any(SHARED_OBJECT.fullmatch(name) for name in names):
             continue
         if not is_elf(content):
             continue
