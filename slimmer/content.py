@@ -8,40 +8,21 @@ from __future__ import annotations
 
 import io
 import os
-from array import array
-from bisect import bisect_right
-from itertools import chain, islice
-from operator import sub
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from slimmer.blobs import Bytes
 from slimmer.chunks import CHUNK
 from slimmer.errors import SourceError
+from slimmer.pieces import Piece, Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+    from collections.abc import Iterable, Iterator
 
     from slimmer.blobs import Blob
     from slimmer.chunks import Chunk
 
 WHOLE = 32 << 20
 """How many bytes a file may have that is read as a whole: a package manager's list, a RECORD. All have a tenth."""
-
-
-_MOST = (1 << 64) - 1
-"""The largest number of eight bytes."""
-
-
-class Piece(NamedTuple):
-    """LENGTH bytes of BLOB from OFFSET."""
-
-    blob: Blob
-    offset: int
-    length: int
-
-    def after(self, length: int) -> Piece | None:
-        """Give what is left behind the first LENGTH bytes, None when nothing is."""
-        return Piece(self.blob, self.offset + length, self.length - length) if length < self.length else None
 
 
 class Hearer(Protocol):
@@ -57,38 +38,26 @@ class Hearer(Protocol):
 class Content:
     """An immutable sequence of bytes, known by where its pieces lie."""
 
-    __slots__ = ("_blobs", "_hearers", "_places", "size")
+    __slots__ = ("_hearers", "_held", "_place", "size")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
+        """Be these pieces in their order; PIECES that are a Pieces become this content's own."""
         self._hearers: tuple[Hearer, ...] = ()
-        self._blobs: Any
-        """The blob of each piece. Nearly all files of an image are one piece: for them this is that blob, and below its
-        place, since what is not held for them is held for none of a million."""
-        self._places: Any
-        """Where in its blob each piece lies, and where each begins here: two sequences."""
+        self._held: Any
+        """Nearly all files of an image are one piece, or one that lies on a shelf: for them this is that blob or shelf,
+        since what is not held for them is held for none of a million. Else it is the Pieces."""
+        self._place: Any
+        """Where in its blob the one piece lies; or the name of the blob on its shelf, and once it is taken down the
+        blob; or None."""
         self.size: int
         """Length in bytes."""
         if isinstance(pieces, tuple) and len(pieces) == 1 and pieces[0].length:
-            self._blobs, self._places, self.size = pieces[0]
+            self._held, self._place, self.size = pieces[0]
             return
-        blobs: list[Blob] = []
-        # A layer's tar has two for each file: eight bytes each, but where a damaged image has numbers that take more.
-        offsets: MutableSequence[int] = array("Q")
-        starts: MutableSequence[int] = array("Q")
-        size = 0
-        for blob, offset, length in pieces:
-            if length:
-                if max(offset, size) > _MOST and isinstance(offsets, array):
-                    offsets, starts = list(offsets), list(starts)
-                blobs.append(blob)
-                offsets.append(offset)
-                starts.append(size)
-                size += length
-        self.size = size
-        if len(blobs) == 1:
-            self._blobs, self._places = blobs[0], offsets[0]
-        else:
-            self._blobs, self._places = blobs, (offsets, starts)
+        self._held, self._place = pieces if isinstance(pieces, Pieces) else Pieces(pieces), None
+        self.size = self._held.size
+        if len(self._held) == 1:
+            self._held, self._place, _ = self._held.held(0)
 
     def __reduce__(self) -> tuple[type[Content], tuple[tuple[Piece, ...]]]:
         """Be the same bytes in another process, and no more than that."""
@@ -110,24 +79,39 @@ class Content:
 
     def __iter__(self) -> Iterator[Piece]:
         """Give the pieces, none of them made before its turn."""
-        if isinstance(self._places, int):
-            return iter((self.piece(0),))
-        offsets, starts = self._places
-        ends = chain(islice(starts, 1, None), (self.size,))
-        return map(Piece, self._blobs, offsets, map(sub, ends, starts))
+        return iter(self._held if self._place is None else (self.piece(0),))
 
     @property
-    def blobs(self) -> Sequence[Blob]:
+    def blobs(self) -> list[Blob]:
         """What the bytes lie in: the blob of each piece."""
-        return (self._blobs,) if isinstance(self._places, int) else self._blobs
+        return [piece.blob for piece in self]
 
     def piece(self, index: int) -> Piece:
-        """Give one of the pieces."""
-        if isinstance(self._places, int):
-            return Piece(self._blobs, self._places, self.size)
-        offsets, starts = self._places
-        end = starts[index + 1] if index + 1 < len(starts) else self.size
-        return Piece(self._blobs[index], offsets[index], end - starts[index])
+        """Give one of the pieces.
+
+        Of a content that is one piece its blob is the same from now on: what lies in it is known by that.
+        """
+        place = self._place
+        if place is None:
+            piece: Piece = self._held[index]
+            return piece
+        if isinstance(place, int):
+            return Piece(self._held, place, self.size)
+        if isinstance(place, str):
+            place = self._place = self._held.blob(place, self.size)
+        return Piece(place, 0, self.size)
+
+    def front(self) -> Piece:
+        """Give the first piece for a look, after which nothing of it is held that was not held before."""
+        place = self._place
+        return Piece(self._held.blob(place, self.size), 0, self.size) if isinstance(place, str) else self.piece(0)
+
+    def part(self, index: int) -> Content:
+        """Give the content that is one of the pieces; its blob is not asked for."""
+        part = Content(_NO_PIECES)
+        held = (self._held, self._place, self.size) if self._place is not None else self._held.held(index)
+        part._held, part._place, part.size = held
+        return part
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -139,11 +123,18 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        if isinstance(self._places, int):
-            data: bytes = self._blobs.read_at(self._places + offset, length)
-            return data
-        parts = [piece.blob.read_at(piece.offset, piece.length) for piece in self._parts(offset, offset + length)]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        place = self._place
+        if place is None:
+            pieces = self._held.within(offset, offset + length)
+            parts = [piece.blob.read_at(piece.offset, piece.length) for piece in pieces]
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        if isinstance(place, int):
+            data: bytes = self._held.read_at(place + offset, length)
+        else:
+            # Nearly all are small, and read once: a blob that lies on a shelf is not held for that.
+            blob = self._held.blob(place, self.size) if isinstance(place, str) else place
+            data = blob.read_at(offset, length)
+        return data
 
     def whole(self, name: str) -> bytes:
         """Give all the bytes at once; raise SourceError for the file NAME where nobody should hold so many.
@@ -161,16 +152,20 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        piece = next(self._parts(offset, offset + length))
-        return piece.blob.read_at(piece.offset, piece.length)
+        if self._place is not None:
+            return self.read_at(offset, length)
+        piece = next(self._held.within(offset, offset + length))
+        data: bytes = piece.blob.read_at(piece.offset, piece.length)
+        return data
 
     def slice(self, start: int, stop: int) -> Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
-        if isinstance(self._places, int):
-            return Content((Piece(self._blobs, self._places + start, stop - start),))
-        return Content(self._parts(start, stop))
+        if self._place is None:
+            return Content(self._held.within(start, stop))
+        blob, offset, _ = self.piece(0)
+        return Content((Piece(blob, offset + start, stop - start),))
 
     def overlaid(self, offset: int, data: bytes) -> Content:
         """Give this content with DATA in place of what lies at OFFSET; it must fit."""
@@ -215,19 +210,9 @@ class Content:
         """
         return io.BufferedReader(_Reader(self), buffer_size=64 << 10)
 
-    def _parts(self, start: int, stop: int) -> Iterator[Piece]:
-        starts = (0,) if isinstance(self._places, int) else self._places[1]
-        index = max(bisect_right(starts, start) - 1, 0)
-        while start < stop:
-            piece = self.piece(index)
-            skip = start - starts[index]
-            length = min(piece.length - skip, stop - start)
-            yield piece if length == piece.length else Piece(piece.blob, piece.offset + skip, length)
-            start += length
-            index += 1
 
-
-NOTHING = Content(())
+_NO_PIECES = Pieces()
+NOTHING = Content(_NO_PIECES)
 """Of no bytes."""
 
 

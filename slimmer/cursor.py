@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content
-
 if TYPE_CHECKING:
-    from slimmer.content import Piece
+    from slimmer.content import Content
+    from slimmer.pieces import Piece
 
 _WINDOW = 16 << 10
 """How many bytes are read ahead of a header: those of thirty more."""
@@ -23,6 +22,8 @@ class Cursor:
         self._stop = 0
         """Where that piece ends."""
         self._next = next(self._pieces, None)
+        self._index = 0
+        """Which of the pieces is next."""
         self._window = b""
         self._start = 0
 
@@ -37,7 +38,7 @@ class Cursor:
     def slice(self, start: int, stop: int) -> Content:
         """Give what Content.slice gives, at once where that is the piece behind the one that was read last."""
         if start == self._stop and self._next is not None and self._next.length == stop - start:
-            return Content((self._next,))
+            return self._content.part(self._index)
         return self._content.slice(start, stop)
 
     def _move(self, offset: int) -> None:
@@ -46,6 +47,7 @@ class Cursor:
             self._piece = self._next
             self._stop += self._piece.length
             self._next = next(self._pieces, None)
+            self._index += 1
         self._start, self._window = offset, b""
         left = self._stop - offset
         if self._piece is not None and 0 < left <= self._piece.length:

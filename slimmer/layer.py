@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from slimmer.blobs import ZEROS
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError
 from slimmer.inode import DEVICES, NO_DEVICE, Inode, Kind
+from slimmer.pieces import Piece
 from slimmer.tar_header import Header
 from slimmer.tar_members import members
 

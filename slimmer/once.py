@@ -69,7 +69,8 @@ def fetch(content: Content, most: int | None = None) -> None:
     """
     if not content.size:
         return
-    blob, offset, length = content.piece(0)
+    # A small one is read as a whole when its turn comes, and need not be remembered until then.
+    blob, offset, length = content.front() if most is not None or content.size < SMALL else content.piece(0)
     disk = _on_disk(blob)
     if disk is None:
         return

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
+from slimmer.pieces import Piece
 
 from docker_cli import Docker
 

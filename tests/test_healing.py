@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from slimmer.blobs import ZEROS
 from slimmer.checks import FAILED, PASSED, Examined, Verdict
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import DestinationError
 from slimmer.healing import failures, healed
 from slimmer.inode import Inode, Kind
+from slimmer.pieces import Piece
 from slimmer.plan import Change, Plan
 from slimmer.rootfs import Rootfs
 

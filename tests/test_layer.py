@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from slimmer import tar_members
 from slimmer.blobs import ZEROS
 from slimmer.chunks import CHUNK
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError
 from slimmer.flattening import flatten
 from slimmer.inode import Inode, Kind
 from slimmer.layer import read_layer
 from slimmer.layer_writer import header, header_size, layer_chunks, layer_size
+from slimmer.pieces import Piece
 
 from handmade import data_of, directory, file, flattened, hard_link, make_tar, symlink
 

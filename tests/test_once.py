@@ -12,7 +12,7 @@ import pytest
 
 from slimmer.blobs import Bytes
 from slimmer.chunks import CHUNK
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError
 from slimmer.formats import diff_directory
 from slimmer.formats.compression import Compression, compressed, decompressed
@@ -21,6 +21,7 @@ from slimmer.inode import Inode, Kind
 from slimmer.layer import Entry
 from slimmer.layer_writer import layer_chunks
 from slimmer.once import chunks_once
+from slimmer.pieces import Piece
 
 from kernel_memory import forget, held
 
@@ -42,7 +43,8 @@ def path(tmp_path: Path) -> Path:
 
 def stored(path: Path) -> StoredFile:
     """Give the file as an engine's."""
-    return StoredFile(DiffDirectory(path.parent, "sha256:1", OpenFiles(4), OpenFiles(4)), b"file", path.stat().st_size)
+    shelf, name = DiffDirectory(path.parent, "sha256:1", OpenFiles(4), OpenFiles(4)).shelved(path.name.encode())
+    return shelf.blob(name, path.stat().st_size)
 
 
 def digest(content: Content) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles
 from slimmer.once import LARGE, SMALL, chunks_once
+from slimmer.pieces import Pieces
 from slimmer.readahead import fetched
 
 from kernel_memory import forget, held
@@ -37,10 +38,10 @@ def files(tmp_path: Path) -> Callable[[int, int], list[Path]]:
 def contents(paths: list[Path]) -> list[Content]:
     """Give the files as an engine's."""
     directory = DiffDirectory(paths[0].parent, "sha256:1", OpenFiles(64), OpenFiles(4))
-    return [
-        Content([Piece(StoredFile(directory, path.name.encode(), path.stat().st_size), 0, path.stat().st_size)])
-        for path in paths
-    ]
+    pieces = Pieces()
+    for path in paths:
+        pieces.shelve(*directory.shelved(path.name.encode()), path.stat().st_size)
+    return [content.part(index) for content in (Content(pieces),) for index in range(len(paths))]
 
 
 def test_the_next_files_are_fetched_and_no_others(files: Callable[[int, int], list[Path]]) -> None:

@@ -44,6 +44,7 @@ ORDER = [
         "native_gpus",
         "headroom",
     ],
+    ["pieces"],
     ["blobs", "runs", "ahead", "asking", "beside", "connecting", "residency"],
     ["gates", "configuration", "chunks"],
     ["errors"],

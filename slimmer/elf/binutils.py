@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from slimmer import temporary
 from slimmer.blobs import File
 from slimmer.chunks import CHUNK
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.object import is_elf
 from slimmer.errors import DestinationError, ElfError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

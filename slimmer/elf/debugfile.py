@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from slimmer import temporary
 from slimmer.blobs import ZEROS, File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.object import PT_LOAD, SHT_NOBITS, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.errors import DestinationError, ElfError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

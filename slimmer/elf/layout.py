@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import ZEROS
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf import headers
 from slimmer.elf.filler import filler
 from slimmer.elf.object import LARGEST_PAGE, PAGE, PT_LOAD, SHT_NULL, Object, Section, Segment, aligned
 from slimmer.elf.removable import removable
 from slimmer.errors import ElfError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

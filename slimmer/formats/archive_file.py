@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from slimmer.blobs import File
 from slimmer.chunks import CHUNK
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError
 from slimmer.formats.compression import Compression, decompressed
 from slimmer.formats.spool import Spool
 from slimmer.formats.store import Archive
+from slimmer.pieces import Piece
 from slimmer.progress import watched
 
 if TYPE_CHECKING:

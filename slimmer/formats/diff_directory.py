@@ -80,11 +80,16 @@ class DiffDirectory:
         self._directories = directories
         self._recent = Parent(self, b"")
 
-    def parent(self, path: bytes) -> Parent:
-        """Give a directory below this one; as long as the same is asked for, as in a tar, the same object."""
-        if path != self._recent.path:
-            self._recent = Parent(self, path)
-        return self._recent
+    def shelved(self, name: bytes) -> tuple[Parent, str]:
+        """Give the directory that a file of the layer lies in, and by which name: NAME is what the layer's tar says.
+
+        As long as the directory is the same, as in a tar, it is the same object. The name is one that is held once, as
+        the tree of the layer has it too.
+        """
+        parent, _, base = name.rpartition(b"/")
+        if parent != self._recent.path:
+            self._recent = Parent(self, parent)
+        return self._recent, sys.intern(base.decode("utf-8", "surrogateescape"))
 
     def __reduce__(self) -> tuple[Callable[[Path, str], DiffDirectory], tuple[Path, str]]:
         """Be the same directory in another process, which has open files of its own."""
@@ -92,7 +97,7 @@ class DiffDirectory:
 
     def open(self, file: StoredFile) -> Descriptor:
         """Give an open descriptor of FILE; raise SourceError when it is not there or is not what the layer says."""
-        return self._files.get(file, lambda: self._checked(file))
+        return self._files.get(file.key, lambda: self._checked(file))
 
     def fail(self, file: StoredFile, what: str) -> SourceError:
         """Give the error that says WHAT is wrong with a file."""
@@ -167,19 +172,26 @@ class Parent(NamedTuple):
     directory: DiffDirectory
     path: bytes
 
+    def blob(self, name: str, size: int) -> StoredFile:
+        """Give the file of this name and SIZE bytes."""
+        return StoredFile(self, name, size)
+
 
 class StoredFile:
     """A blob that is one file of a layer, opened when it is read. Its size is what the layer's tar says."""
 
     __slots__ = ("_base", "_parent", "_was_held", "size")
 
-    def __init__(self, directory: DiffDirectory, name: bytes, size: int) -> None:
-        parent, _, base = name.rpartition(b"/")
-        self._parent = directory.parent(parent)
-        # As a string that is held once: the tree of the layer has it too.
-        self._base = sys.intern(base.decode("utf-8", "surrogateescape"))
+    def __init__(self, parent: Parent, base: str, size: int) -> None:
+        self._parent = parent
+        self._base = base
         self.size = size
         self._was_held: bool | None = None
+
+    @property
+    def key(self) -> tuple[Parent, str]:
+        """The same for the same file, also where that is made anew."""
+        return self._parent, self._base
 
     @property
     def parent(self) -> bytes:

@@ -132,9 +132,9 @@ def _content(root: Path, diff_id: str, chain_id: str, files: OpenFiles, director
         raise ValueError(f"{kept} is kept under {cache_id!r}")
     directory = DiffDirectory(root / "overlay2" / cache_id / "diff", diff_id, files, directories)
     with gzip.open(kept / "tar-split.json.gz") as record:
-        content = assemble(record.read, lambda name, size: StoredFile(directory, name, size))
+        content = assemble(record.read, directory.shelved)
     # What forbids one file of a layer (SELinux, AppArmor) forbids the others too, and is better known now than later.
-    first = next((blob for blob in content.blobs if isinstance(blob, StoredFile)), None)
+    first = next((piece.blob for piece in content if isinstance(piece.blob, StoredFile)), None)
     if first is not None:
         first.probe()
     return content

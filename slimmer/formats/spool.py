@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import DestinationError, SourceError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

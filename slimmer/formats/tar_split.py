@@ -14,12 +14,13 @@ from binascii import a2b_base64
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
+from slimmer.pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slimmer.blobs import Blob
+    from slimmer.pieces import Shelf
 
 _FILE, _SEGMENT = 1, 2
 _MAX_LINE = 64 << 20
@@ -81,16 +82,13 @@ class Segments:
         return b"".join(parts)
 
 
-def assemble(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Content:
-    """Give the tar that a record describes: READ reads the record, FILE gives the content of a name and a size.
+def assemble(read: Callable[[int], bytes], shelved: Callable[[bytes], tuple[Shelf, str]]) -> Content:
+    """Give the tar that a record describes: READ reads the record, SHELVED says where the file of a name lies.
 
     Raises ValueError, saying why, for what is no such record and for a tar that cannot be given this way: one with
     sparse files, whose content on disk is not what the tar holds.
     """
-    return Content(_pieces(read, file))
-
-
-def _pieces(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) -> Iterator[Piece]:
+    pieces = Pieces()
     segments = Segments()
     start = 0
     last = b""
@@ -111,11 +109,12 @@ def _pieces(read: Callable[[int], bytes], file: Callable[[bytes, int], Blob]) ->
         if size:
             if last[-_TYPE_FROM_END : 1 - _TYPE_FROM_END] not in {b"\0", b"0", b"7"}:
                 raise ValueError("it gives content to what is no regular file")
-            yield Piece(segments, start, segments.size - start)
+            pieces.append(segments, start, segments.size - start)
             start = segments.size
-            yield Piece(file(_name(entry), size), 0, size)
+            pieces.shelve(*shelved(_name(entry)), size)
     segments.flush()
-    yield Piece(segments, start, segments.size - start)
+    pieces.append(segments, start, segments.size - start)
+    return Content(pieces)
 
 
 def _entries(read: Callable[[int], bytes]) -> Iterator[Any]:

@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.once import chunks_once
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,7 +98,8 @@ class _Both:
         self._old = old
         self._keys = ((new, algorithm), (old, algorithm))
         self._states = (_state(algorithm), _state(algorithm))
-        self._place = old.piece(0) if len(old.blobs) == 1 else None
+        pieces = old.pieces
+        self._place = pieces[0] if len(pieces) == 1 else None
         self._hashed = 0
         """Bytes of the old content."""
 

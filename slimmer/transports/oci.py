@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from slimmer import interrupts
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.errors import SourceError, UsageError
 from slimmer.formats.compression import Compression
 from slimmer.formats.oci_write import DirectoryWriter
 from slimmer.formats.replacing import check_directory, require_room, writing
 from slimmer.formats.spool import Spool
 from slimmer.formats.store import Blob
+from slimmer.pieces import Piece
 from slimmer.transports import Stored, path_and_name
 from slimmer.transports.layout import InLayout, Source, find, names
 

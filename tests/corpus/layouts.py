@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.object import parse
 from slimmer.elf.shared import laid_out
+from slimmer.pieces import Piece
 
 
 def main(directory: Path | None) -> None:

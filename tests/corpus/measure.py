@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.object import PT_LOAD, is_elf, parse
 from slimmer.errors import ElfError
 from slimmer.image import Config
 from slimmer.inode import Inode, Kind
+from slimmer.pieces import Piece
 from slimmer.plan import Replace, Scene
 from slimmer.rootfs import Rootfs
 from slimmer.rules.strip import rule

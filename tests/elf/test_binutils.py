@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.binutils import Strip, StripError, find_strip
 from slimmer.elf.object import parse
 from slimmer.errors import DestinationError, ElfError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable

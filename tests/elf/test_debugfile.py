@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.blobs import Bytes
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.debugfile import build_id, debug_file, debug_path, save
 from slimmer.elf.layout import without_dead_ranges
 from slimmer.elf.object import SHT_NOBITS, SHT_NULL, parse
 from slimmer.elf.removable import removable
 from slimmer.errors import DestinationError, ElfError
+from slimmer.pieces import Piece
 
 import handmade
 from loading import patchelf

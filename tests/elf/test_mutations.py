@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.blobs import ZEROS
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf import layout, shared
 from slimmer.elf.linking.dynamic import read_dynamic
 from slimmer.elf.object import PT_LOAD, parse
 from slimmer.errors import ElfError
+from slimmer.pieces import Piece
 
 from judged import differences, judged
 from mutations import mutated, subjects

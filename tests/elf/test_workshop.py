@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimmer.blobs import Bytes
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.binutils import Strip, find_strip
 from slimmer.elf.work.library import Kind, Outcome, Task, slim
 from slimmer.elf.work.workshop import Workshop
 from slimmer.errors import DestinationError, SlimmerError
-from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +157,8 @@ def test_a_file_of_a_layer_is_read_there_by_its_path(archive: Path, noted: Noted
     """What the engine keeps is opened by the other process anew, with all that is checked of it."""
     directory = DiffDirectory(archive.parent, "sha256:1", OpenFiles(4), OpenFiles(4))
     size = archive.stat().st_size
-    contents = [Content([Piece(StoredFile(directory, name, size), 0, size)]) for name in (b"libfar.a", b"gone.a")]
+    shelves = [directory.shelved(name) for name in (b"libfar.a", b"gone.a")]
+    contents = [Content([Piece(shelf.blob(name, size), 0, size)]) for shelf, name in shelves]
     tasks = [Task(content, Kind.ARCHIVE, "amd64", noted(real()), None) for content in contents]
     with Workshop.opened() as workshop:
         workshop.begin(tasks[:1])
@@ -273,7 +275,8 @@ import os, time
 from pathlib import Path
 os.sched_getaffinity = lambda _: {{0, 1}}
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
+from slimmer.pieces import Piece
 from slimmer.elf.binutils import Strip
 from slimmer.elf.work.library import Kind, Task
 from slimmer.elf.work.workshop import Workshop

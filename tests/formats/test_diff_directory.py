@@ -30,7 +30,8 @@ def stored(root: Path) -> Callable[[str | bytes, int], StoredFile]:
     layer = DiffDirectory(root, "sha256:1", OpenFiles(4), OpenFiles(4))
 
     def name(name: str | bytes, size: int = 6) -> StoredFile:
-        return StoredFile(layer, name.encode() if isinstance(name, str) else name, size)
+        shelf, base = layer.shelved(name.encode() if isinstance(name, str) else name)
+        return shelf.blob(base, size)
 
     return name
 

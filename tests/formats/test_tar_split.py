@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -31,15 +32,24 @@ ENTRIES = [
 ]  # fmt: skip
 
 
-def blob(name: bytes, size: int) -> Bytes:
-    """Give the content of the one file there is."""
-    assert (name, size) == (b"a", 700)
-    return Bytes(b"x" * 700)
+class Shelf:
+    """Where the files of records lie, all of them x."""
+
+    def blob(self, name: str, size: int) -> Bytes:
+        """Give one of them."""
+        assert name == "here"
+        return Bytes(b"x" * size)
+
+
+def shelved(name: bytes) -> tuple[Shelf, str]:
+    """Say where a file lies."""
+    assert name == b"a"
+    return Shelf(), "here"
 
 
 def test_gives_the_tar_that_was_split() -> None:
     """Raw bytes and files in their order are the tar again, and neighbouring raw bytes are one piece."""
-    content = assemble(record(*ENTRIES).read, blob)
+    content = assemble(record(*ENTRIES).read, shelved)
 
     assert b"".join(content.chunks(100)) == TAR
     assert len(content.pieces) == 3
@@ -49,9 +59,9 @@ def test_a_name_that_is_no_text() -> None:
     """A name that JSON cannot hold comes as base64 and is asked for as the bytes that it is."""
     asked: list[bytes] = []
 
-    def note(name: bytes, size: int) -> Bytes:
+    def note(name: bytes) -> tuple[Shelf, str]:
         asked.append(name)
-        return Bytes(bytes(size))
+        return Shelf(), "here"
 
     assemble(
         record(segment(TAR[:512]), {"type": 1, "name_raw": base64.b64encode(b"\xff/\xfe").decode(), "size": 1}).read,
@@ -81,7 +91,7 @@ def test_a_name_that_is_no_text() -> None:
 def test_what_is_no_record_is_refused(stream: io.BytesIO, reason: str) -> None:
     """What cannot be put together into the tar, byte by byte, is refused with the reason."""
     with pytest.raises(ValueError, match=reason):
-        assemble(stream.read, lambda _name, size: Bytes(bytes(size)))
+        assemble(stream.read, lambda _name: (Shelf(), "here"))
 
 
 def test_segments_across_blocks() -> None:
@@ -96,3 +106,22 @@ def test_segments_across_blocks() -> None:
     assert segments.read_at(0, len(data)) == data
     with pytest.raises(EOFError, match="of segments of 240000"):
         segments.read_at(len(data) - 1, 2)
+
+
+def test_a_file_of_a_layer_takes_little_memory() -> None:
+    """A million files are two million pieces (issue 5): of a file only its name is held, which the tree has too."""
+    count = 20_000
+    names = [f"{number:07}.py" for number in range(count)]
+    shelf = Shelf()
+    header = make_tar(file("a", b"x"))[:512]
+    lines = (entry for name in names for entry in (segment(header), {"type": 1, "name": name, "size": 1}))
+    stream = record(*lines)
+    tracemalloc.start()
+    try:
+        content = assemble(stream.read, lambda name: (shelf, names[int(name[:7])]))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert content.size == count * 513
+    assert held / count < 45

@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.gpu.choice import Wanted, kept
 from slimmer.elf.gpu.compaction import areas
 from slimmer.elf.gpu.fatbin import RELFATBIN
 from slimmer.elf.object import parse
+from slimmer.pieces import Piece
 
 from fatbins import container_of
 from nvidia_tools import JitLinker, LinkError

@@ -6,9 +6,10 @@ import itertools
 import pytest
 
 from slimmer.blobs import Bytes
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.metadata.deferred import Deferred, Digests, Edit, edited
 from slimmer.once import chunks_once
+from slimmer.pieces import Piece
 
 
 def test_is_made_at_the_first_read_and_never_again() -> None:

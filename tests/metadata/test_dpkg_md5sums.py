@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.metadata.dpkg_md5sums import amend
+from slimmer.pieces import Piece
 from slimmer.plan import Replace
 
 from handmade import Spec, file, flattened, symlink

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.metadata.pip_record import amend
 from slimmer.metadata.record_rows import rows
+from slimmer.pieces import Piece
 from slimmer.plan import Keep, Replace
 
 from handmade import Spec, file, flattened, hard_link, save, symlink

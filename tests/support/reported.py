@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from slimmer.blobs import Bytes
 from slimmer.checks import Examined, Verdict
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.gates import Gates
+from slimmer.pieces import Piece
 from slimmer.plan import Draft, Keep, Remove, Replace
 from slimmer.propose import Links
 from slimmer.report import Estimate, Report, SourceFacts

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import File
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.gpu.compaction import areas
 from slimmer.elf.object import is_elf, parse
 from slimmer.elf.pruned import prune
 from slimmer.elf.shared import slim_shared_object
 from slimmer.errors import ElfError
+from slimmer.pieces import Piece
 
 from handmade import save
 

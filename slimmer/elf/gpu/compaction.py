@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import ZEROS
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf import layout
 from slimmer.elf.gpu.choice import has_code, kept
 from slimmer.elf.gpu.code import addressed
@@ -18,6 +18,7 @@ from slimmer.elf.gpu.fatbin import CONTAINER, RELFATBIN, read_containers, sectio
 from slimmer.elf.gpu.holes import Shrunk, with_holes
 from slimmer.elf.gpu.references import references
 from slimmer.errors import ElfError
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

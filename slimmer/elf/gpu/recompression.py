@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from slimmer.blobs import read_exactly
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.gpu.fatbin import ENTRY, LZ4, ZSTD
 from slimmer.errors import DestinationError, ElfError, UsageError
+from slimmer.pieces import Piece
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -11,9 +11,10 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from slimmer.blobs import ZEROS, Bytes
-from slimmer.content import Content, Piece
+from slimmer.content import Content
 from slimmer.elf.binutils import Strip
 from slimmer.elf.work.library import Kind, Outcome, Task
+from slimmer.pieces import Piece
 
 if TYPE_CHECKING:
     import socket
