@@ -163,7 +163,9 @@ class Content:
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
         if self._place is None:
-            return Content(self._held.within(start, stop))
+            # In a layer's tar a file is a piece: it is held as that is.
+            index = self._held.index(start, stop)
+            return self.part(index) if index is not None else Content(self._held.within(start, stop))
         blob, offset, _ = self.piece(0)
         return Content((Piece(blob, offset + start, stop - start),))
 

@@ -21,9 +21,6 @@ class Cursor:
         self._piece: Piece | None = None
         self._stop = 0
         """Where that piece ends."""
-        self._next = next(self._pieces, None)
-        self._index = 0
-        """Which of the pieces is next."""
         self._window = b""
         self._start = 0
 
@@ -35,19 +32,11 @@ class Cursor:
             data = self._window[:length]
         return data if len(data) == length else self._content.read_at(offset, length)
 
-    def slice(self, start: int, stop: int) -> Content:
-        """Give what Content.slice gives, at once where that is the piece behind the one that was read last."""
-        if start == self._stop and self._next is not None and self._next.length == stop - start:
-            return self._content.part(self._index)
-        return self._content.slice(start, stop)
-
     def _move(self, offset: int) -> None:
         """Have a window that begins at OFFSET; one that is empty where no piece from here on has it."""
-        while self._stop <= offset and self._next is not None:
-            self._piece = self._next
-            self._stop += self._piece.length
-            self._next = next(self._pieces, None)
-            self._index += 1
+        while self._stop <= offset and (piece := next(self._pieces, None)) is not None:
+            self._piece = piece
+            self._stop += piece.length
         self._start, self._window = offset, b""
         left = self._stop - offset
         if self._piece is not None and 0 < left <= self._piece.length:

@@ -91,11 +91,18 @@ class Pieces:
         held, place, length = self.held(index)
         return Piece(held.blob(place, length), 0, length) if isinstance(place, str) else Piece(held, place, length)
 
+    def index(self, start: int, stop: int) -> int | None:
+        """Say which piece it is that is just the bytes from START up to STOP."""
+        index = bisect_right(self._starts, start) - 1
+        return index if index >= 0 and self._starts[index] == start and self._end(index) == stop else None
+
+    def _end(self, index: int) -> int:
+        return self._starts[index + 1] if index + 1 < len(self._starts) else self.size
+
     def held(self, index: int) -> tuple[Any, int | str, int]:
         """Give blob, offset and length of a piece, or shelf, name and length: no blob is made for this."""
         blob = self._blobs[index]
-        end = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
-        length = end - self._starts[index]
+        length = self._end(index) - self._starts[index]
         if isinstance(blob, str):
             return self._shelves[bisect_right(self._since, index) - 1], blob, length
         return blob, self._offsets[index], length

@@ -71,7 +71,7 @@ def members(content: Content) -> Iterator[tuple[Header, Content | None] | tuple[
                 if stop == start:
                     yield header, NOTHING
                 else:
-                    yield header, cursor.slice(start, stop) if stop <= content.size else None
+                    yield header, content.slice(start, stop) if stop <= content.size else None
                 offset = stop + -stop % BLOCK
                 continue
             stream.seek(offset)  # where it expects to be: it would read a byte before, which opens that file

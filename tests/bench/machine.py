@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -52,7 +53,8 @@ def described(tools: Tools) -> dict[str, Any]:
         "kernel": platform.release(),
         "engine": f"{engine['ServerVersion']}, {engine['Driver']} on {dict(engine['DriverStatus']).get('Backing Filesystem')}",
         "client": engine.get("ClientInfo", {}).get("Version"),
-        "python": platform.python_version(),
+        # Which one matters: a distribution's is built with optimisations (PGO, LTO), one that is built at home mostly not.
+        "python": f"{platform.python_version()}, {Path(sys.executable).resolve()}",
         "slimmer": f"{version('slimmer')} ({commit.stdout.strip() or 'no checkout'}), {tools.slimmer}",
         "docker-squash": _version_in(tools, "docker-squash"),
         "load": os.getloadavg()[0],
