@@ -8,44 +8,22 @@ read.
 
 from __future__ import annotations
 
-import stat
 from sys import intern
 from typing import TYPE_CHECKING
 
 from slimmer.errors import SourceError
 from slimmer.inode import Inode, Kind
+from slimmer.layer_tree import WHITEOUT, Directory, NoWayError, descend, is_whiteout, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from slimmer.layer import Entry
 
-WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_AUFS_OWN = ".wh..wh."
 _OVERLAY_OWN = "trusted.overlay."
 _CAPABILITY = "security.capability"
-_MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 _HIDDEN = Inode(Kind.CHARACTER, 0)
-_UNNAMED_SETGID = Inode(Kind.DIRECTORY, 0o2755)
-
-
-class Directory:
-    """A directory while layers are added up. Everything else in one is its Inode."""
-
-    __slots__ = ("children", "inode", "is_opaque")
-
-    def __init__(self, inode: Inode | None) -> None:
-        self.inode = inode
-        """None for a directory that the layer does not name."""
-        self.children: dict[str, Directory | Inode] = {}
-        self.is_opaque = False
-        """Whether it hides what older layers have in it."""
-
-
-def is_whiteout(child: Directory | Inode) -> bool:
-    """Say whether this hides what older layers have there: to overlayfs, every character device 0/0."""
-    return isinstance(child, Inode) and child.kind is Kind.CHARACTER and child.device == (0, 0)
 
 
 def extract(layer: str, entries: Iterable[Entry], older: Directory, linked: set[Inode]) -> Directory:
@@ -61,10 +39,6 @@ def extract(layer: str, entries: Iterable[Entry], older: Directory, linked: set[
     for entry in early:
         extraction.link_early(entry, older)
     return extraction.root
-
-
-class _NoWayError(Exception):
-    """A path does not lead to a directory."""
 
 
 class _Names:
@@ -173,7 +147,7 @@ class _Extraction:
         parent, _, name = path.rpartition("/")
         if self._searched is not None and self._searched[0] == parent and name:
             return self._searched[1], name, self._searched[1].children.get(name)
-        found = _look_up(self.root, path)
+        found = look_up(self.root, path)
         self._searched = (parent, found[0]) if found[2] is not None else None
         return found
 
@@ -189,9 +163,9 @@ class _Extraction:
     def link_early(self, entry: Entry, older: Directory) -> None:
         """Add a hard link that came before its target, or whose target an older layer has; the engine refuses both."""
         link_to = entry.link_to or ""
-        target = _look_up(self.root, link_to)[2]
+        target = look_up(self.root, link_to)[2]
         if target is None or is_whiteout(target):
-            target = _look_up(older, link_to)[2]
+            target = look_up(older, link_to)[2]
         if target is None or isinstance(target, Directory):
             raise self._no_file(entry)
         self._all_linked.add(target)
@@ -209,8 +183,8 @@ class _Extraction:
         if self._entered is not None and self._entered[0] == path:
             return self._entered[1]
         try:
-            directory = _descend(self.root, path, make=True)
-        except _NoWayError as error:
+            directory = descend(self.root, path, make=True)
+        except NoWayError as error:
             raise SourceError(
                 f"layer {self._layer} holds {entry.path!r}, {error}; the image is damaged, build or pull it again"
             ) from None
@@ -235,59 +209,3 @@ def _relinked(target: Inode, link: Inode) -> Inode:
     if new == (target.mode, target.uid, target.gid, target.mtime, target.xattrs):
         return target
     return target.but(mode=mode, uid=link.uid, gid=link.gid, mtime=mtime, xattrs=xattrs)
-
-
-def _look_up(root: Directory, path: str) -> tuple[Directory, str, Directory | Inode | None]:
-    """Give the directory that holds PATH, its name there, and what it is; symlinks are followed but for the last."""
-    parent, _, name = path.rpartition("/")
-    if not path:
-        return root, "", root
-    try:
-        directory = _descend(root, parent, make=False)
-    except _NoWayError:
-        return root, "", None
-    return directory, name, directory.children.get(name)
-
-
-def _descend(root: Directory, path: str, *, make: bool) -> Directory:
-    """Follow PATH from directory to directory as the kernel does, with every symlink of this tree."""
-    pending = path.split("/")[::-1]
-    above: list[Directory] = []
-    directory = root
-    followed = 0
-    while pending:
-        part = pending.pop()
-        if part in {"", "."}:
-            continue
-        if part == "..":
-            directory = above.pop() if above else root
-            continue
-        child = directory.children.get(part)
-        if isinstance(child, Inode) and child.kind is Kind.SYMLINK:
-            followed += 1
-            if followed > _MAX_SYMLINKS:
-                raise _NoWayError("which lies below a loop of symlinks")
-            if child.target.startswith("/"):
-                above, directory = [], root
-            pending.extend(child.target.split("/")[::-1])
-            continue
-        if not isinstance(child, Directory):
-            if not make:
-                raise _NoWayError
-            child = _made(directory, part, child)
-            # The kernel hands the bit down; but for the root's, which the engine does not set.
-            if directory is not root and directory.inode is not None and directory.inode.mode & stat.S_ISGID:
-                child.inode = _UNNAMED_SETGID
-        above.append(directory)
-        directory = child
-    return directory
-
-
-def _made(parent: Directory, name: str, existing: Inode | None) -> Directory:
-    if existing is not None and not is_whiteout(existing):
-        raise _NoWayError(f"which lies below {name!r}, which is no directory")
-    if name.startswith(WHITEOUT) and not name.startswith(_AUFS_OWN):
-        raise _NoWayError(f"which lies below {name!r}, a whiteout")
-    made = parent.children[name] = Directory(None)
-    made.is_opaque = existing is not None
-    return made

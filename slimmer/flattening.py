@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slimmer.changeset import WHITEOUT, Directory, extract, is_whiteout
+from slimmer.changeset import extract
 from slimmer.errors import SourceError
 from slimmer.inode import Inode
+from slimmer.layer_tree import WHITEOUT, Directory, is_whiteout
 from slimmer.rootfs import UNNAMED, Rootfs
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimmer.changeset import WHITEOUT
 from slimmer.errors import SourceError
 from slimmer.flattening import flatten
 from slimmer.layer import read_layer
+from slimmer.layer_tree import WHITEOUT
 from slimmer.platforms import Platform
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ ORDER = [
     ["flattening"],
     ["rootfs"],
     ["changeset", "layer_writer"],
-    ["readahead"],
+    ["layer_tree", "readahead"],
     ["layer", "image", "reference", "platforms", "temporary", "once"],
     ["tar_members", "inode"],
     ["cursor"],
