@@ -10,7 +10,7 @@ import pickle
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,15 @@ class Blob(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Give exactly LENGTH bytes from OFFSET; raise EOFError when there are fewer."""
+
+
+@runtime_checkable
+class ByPath(Protocol):
+    """A blob that is read by a path in the directory of its layer, whatever lies there by then."""
+
+    @property
+    def path(self) -> str:
+        """The path, as the layer's tar names it but for `.`, `..` and a leading slash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from slimmer.errors import SourceError
 from slimmer.inode import Inode, Kind
-from slimmer.layer_tree import WHITEOUT, Directory, NoWayError, descend, is_whiteout, look_up
+from slimmer.layer_tree import WHITEOUT, Directory, NoWayError, descend, is_whiteout, look_up, misplaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,13 +31,19 @@ def extract(layer: str, entries: Iterable[Entry], older: Directory, linked: set[
 
     LINKED gets every inode that the layer makes a hard link to.
     Raises SourceError for a hard link whose target neither the layer nor an older one has, for what lies below a file
-    or a loop of symlinks, and for overlayfs's own marks that would need the rest of an overlay to be understood.
+    or a loop of symlinks, for a file whose bytes the engine keeps no more (see `misplaced`), and for overlayfs's own
+    marks that would need the rest of an overlay to be understood.
     """
     extraction = _Extraction(layer, linked)
     early = [entry for entry in entries if not extraction.add(entry)]
     extraction.settle()
     for entry in early:
         extraction.link_early(entry, older)
+    if extraction.has_replaced and (path := misplaced(extraction.root, extraction.of_older)) is not None:
+        raise SourceError(
+            f"layer {layer} holds {path!r}, and through a symlink another file in the place where the engine kept its "
+            "bytes; the engine cannot give this layer back either, build the image again"
+        )
     return extraction.root
 
 
@@ -56,6 +62,10 @@ class _Names:
 class _Extraction:
     def __init__(self, layer: str, linked: set[Inode]) -> None:
         self.root = Directory(None)
+        self.has_replaced = False
+        """Whether anything but a whiteout gave way to another entry."""
+        self.of_older: set[Inode] = set()
+        """What older layers have, and hard links of this one put into it."""
         self._layer = layer
         self._all_linked = linked
         self._linked: dict[int, _Names] = {}
@@ -106,8 +116,10 @@ class _Extraction:
             self._place(directory, name, made)
 
     def _place(self, directory: Directory, name: str, child: Directory | Inode) -> None:
-        if name in directory.children:
+        existing = directory.children.get(name)
+        if existing is not None:
             self._entered = self._searched = None
+            self.has_replaced |= not is_whiteout(existing)
         directory.children[name] = child
 
     def _unmarked(self, entry: Entry) -> tuple[Inode, bool]:
@@ -166,6 +178,8 @@ class _Extraction:
         target = look_up(self.root, link_to)[2]
         if target is None or is_whiteout(target):
             target = look_up(older, link_to)[2]
+            if isinstance(target, Inode):
+                self.of_older.add(target)
         if target is None or isinstance(target, Directory):
             raise self._no_file(entry)
         self._all_linked.add(target)

@@ -81,11 +81,6 @@ class Content:
         """Give the pieces, none of them made before its turn."""
         return iter(self._held if self._place is None else (self.piece(0),))
 
-    @property
-    def blobs(self) -> list[Blob]:
-        """What the bytes lie in: the blob of each piece."""
-        return [piece.blob for piece in self]
-
     def piece(self, index: int) -> Piece:
         """Give one of the pieces.
 
@@ -162,6 +157,8 @@ class Content:
         """Give the content from START up to STOP; both must lie within."""
         if not 0 <= start <= stop <= self.size:
             raise EOFError(f"bytes {start} to {stop} of a content of {self.size}")
+        if start == stop:
+            return NOTHING
         if self._place is None:
             # In a layer's tar a file is a piece: it is held as that is.
             index = self._held.index(start, stop)

@@ -7,8 +7,15 @@ the layer leads on, and none leads out.
 from __future__ import annotations
 
 import stat
+from typing import TYPE_CHECKING
 
+from slimmer.blobs import ByPath
 from slimmer.inode import Inode, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from slimmer.content import Content
 
 WHITEOUT = ".wh."
 AUFS_OWN = ".wh..wh."
@@ -92,3 +99,29 @@ def _made(parent: Directory, name: str, existing: Inode | None) -> Directory:
     made = parent.children[name] = Directory(None)
     made.is_opaque = existing is not None
     return made
+
+
+def misplaced(root: Directory, others: Collection[Inode]) -> str | None:
+    """Give the path of a file that is read by another path, where something else lies; None where there is none.
+
+    An engine keeps the files of a layer by their paths (blobs.ByPath), and through a symlink a path can be taken twice.
+    Then the file that was there is gone, but where it has a hard link: there it is, and is not read. OTHERS came from
+    older layers and are not looked at.
+    """
+    pending = [("", root)]
+    while pending:
+        place, directory = pending.pop()
+        for name, child in directory.children.items():
+            if isinstance(child, Directory):
+                pending.append((f"{place}{name}/", child))
+            elif child.content is not None and child not in others and not _lies_where_it_is_read(root, child.content):
+                return place + name
+    return None
+
+
+def _lies_where_it_is_read(root: Directory, content: Content) -> bool:
+    blob: object = content.front().blob if content.size else None
+    if not isinstance(blob, ByPath):
+        return True
+    found = look_up(root, blob.path)[2]
+    return isinstance(found, Inode) and found.content is content

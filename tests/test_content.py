@@ -17,38 +17,44 @@ if TYPE_CHECKING:
 
 Part = bytes | int | str
 """Data, a hole of so many bytes, or what lies on a shelf, under a name that is its bytes."""
-PIECES = st.lists(st.one_of(st.binary(max_size=40), st.integers(0, 40), st.text("ab", max_size=40)), max_size=6)
+PIECES = st.lists(st.one_of(st.binary(max_size=40), st.integers(0, 40), st.text("ab", max_size=40)), max_size=9)
 
 
 class Shelf:
-    """A shelf that notes what is asked for."""
+    """A shelf that notes what is asked for; its blobs are their names, in small letters or in capital ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_capital: bool = False) -> None:
         self.asked: list[str] = []
+        self._is_capital = is_capital
+
+    def bytes_of(self, name: str) -> bytes:
+        """Give the bytes of a blob."""
+        return (name.upper() if self._is_capital else name).encode()
 
     def blob(self, name: str, size: int) -> Bytes:
-        """Give the blob whose bytes are its name."""
+        """Give the blob of a name."""
         assert size == len(name)
         self.asked.append(name)
-        return Bytes(name.encode())
+        return Bytes(self.bytes_of(name))
 
 
 def build(parts: list[Part], *shelves: Shelf) -> tuple[Content, bytes]:
-    """Give a content of parts, and the bytes that it is; what lies on shelves lies on each of SHELVES in turn."""
-    shelves = shelves or (Shelf(), Shelf())
+    """Give a content of parts, and the bytes that it is; two after each other lie on each of SHELVES in turn."""
+    shelves = shelves or (Shelf(), Shelf(is_capital=True))
     pieces = Pieces()
+    expected = b""
     for number, part in enumerate(parts):
         if isinstance(part, str):
-            pieces.shelve(shelves[number // 2 % len(shelves)], part, len(part))
+            shelf = shelves[number // 2 % len(shelves)]
+            pieces.shelve(shelf, part, len(part))
+            expected += shelf.bytes_of(part)
         elif isinstance(part, int):
             pieces.append(ZEROS, 0, part)
+            expected += bytes(part)
         else:
             pieces.append(Bytes(b"<" + part), 1, len(part))
-    return Content(pieces), b"".join(map(_bytes, parts))
-
-
-def _bytes(part: Part) -> bytes:
-    return part.encode() if isinstance(part, str) else bytes(part)
+            expected += part
+    return Content(pieces), expected
 
 
 @given(PIECES, st.integers(0, 200), st.integers(0, 200))
@@ -179,7 +185,7 @@ def test_what_is_taken_down_stays_the_same() -> None:
 
     first, last = file.slice(0, 1), file.slice(1, 3)
 
-    assert file.piece(0).blob is file.blobs[0] is first.blobs[0] is last.blobs[0] is file.front().blob
+    assert file.piece(0).blob is first.piece(0).blob is last.piece(0).blob is file.front().blob
     assert shelf.asked == ["abc"]
     assert file.read_at(0, 3) == b"abc"
     assert not file.differs(Content([*first, *last]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from slimmer.content import Content
 from slimmer.errors import SourceError
-from slimmer.formats.diff_directory import DiffDirectory, OpenFiles
+from slimmer.formats.diff_directory import DiffDirectory, OpenFiles, StoredFile
 from slimmer.once import LARGE, SMALL, chunks_once
 from slimmer.pieces import Pieces
 from slimmer.readahead import fetched
@@ -98,3 +99,21 @@ def test_a_file_that_is_gone_is_told(files: Callable[[int, int], list[Path]]) ->
 
     with pytest.raises(SourceError, match="'001' of layer"):
         list(fetched(found, lambda content: content))
+
+
+def test_small_files_are_not_held_once_they_are_read(files: Callable[[int, int], list[Path]]) -> None:
+    """A million of them go by, and what is held of each is held to the end (issue 5)."""
+    found = contents(files(200, 10))
+    before = stored_files()
+
+    for content in fetched(found, lambda content: content):
+        assert sum(map(len, chunks_once(content))) == 10
+
+    assert stored_files() == before
+    assert found[0].piece(0).length == 10
+    assert stored_files() == before + 1
+
+
+def stored_files() -> int:
+    """Count the files of engines that something holds."""
+    return sum(isinstance(each, StoredFile) for each in gc.get_objects())

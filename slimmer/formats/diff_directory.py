@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import stat
 import sys
 from collections import OrderedDict
@@ -83,10 +84,13 @@ class DiffDirectory:
     def shelved(self, name: bytes) -> tuple[Parent, str]:
         """Give the directory that a file of the layer lies in, and by which name: NAME is what the layer's tar says.
 
-        As long as the directory is the same, as in a tar, it is the same object. The name is one that is held once, as
-        the tree of the layer has it too.
+        A `..` takes the part before it away, a symlink too, as when the engine unpacked the layer. As long as the
+        directory is the same, as in a tar, it is the same object. The name is one that is held once, as the tree of the
+        layer has it too.
         """
-        parent, _, base = name.rpartition(b"/")
+        if b".." in name:
+            name = posixpath.normpath(b"/" + name)
+        parent, _, base = name.lstrip(b"/").rpartition(b"/")
         if parent != self._recent.path:
             self._recent = Parent(self, parent)
         return self._recent, sys.intern(base.decode("utf-8", "surrogateescape"))
@@ -189,9 +193,14 @@ class StoredFile:
         self._was_held: bool | None = None
 
     @property
-    def key(self) -> tuple[Parent, str]:
-        """The same for the same file, also where that is made anew."""
-        return self._parent, self._base
+    def key(self) -> tuple[Parent, str, int]:
+        """The same for the same file, also where that is made anew; of its size, for what is open has that."""
+        return self._parent, self._base, self.size
+
+    @property
+    def path(self) -> str:
+        """What blobs.ByPath promises."""
+        return self.name.decode("utf-8", "surrogateescape")
 
     @property
     def parent(self) -> bytes:

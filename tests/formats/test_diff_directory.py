@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -131,6 +132,44 @@ def test_a_file_of_another_size(stored: Callable[..., StoredFile]) -> None:
     """A file that is not as long as its layer says has been changed; nothing of it is used."""
     with pytest.raises(SourceError, match=r"'usr/lib/x.so' of layer sha256:1 .*: it has 6 bytes where the layer has 7"):
         stored("usr/lib/x.so", 7).read_at(0, 2)
+
+
+def test_a_file_of_another_size_that_is_open(stored: Callable[..., StoredFile]) -> None:
+    """A layer that has a path twice: which size is right is told each by itself."""
+    assert stored("usr/lib/x.so").read_at(0, 6) == b"inside"
+
+    with pytest.raises(SourceError, match="it has 6 bytes where the layer has 3"):
+        stored("usr/lib/x.so", 3).read_at(0, 3)
+
+
+def test_up_is_what_the_name_says(root: Path, stored: Callable[..., StoredFile]) -> None:
+    """The engine takes `..` and the part before it out of a name, and then unpacks; that may be a symlink to anywhere."""
+    (root / "far/away").mkdir(parents=True)
+    (root / "far/x.so").write_bytes(b"before")
+    (root / "x.so").write_bytes(b"inside")
+    (root / "link").symlink_to("far/away")
+
+    assert stored("link/../x.so").read_at(0, 6) == b"inside"
+
+
+def test_what_files_have_in_common_is_held_once(root: Path) -> None:
+    """A million files lie in few directories, and each name is one that the tree has, too (issue 5)."""
+    layer = DiffDirectory(root, "sha256:1", OpenFiles(4), OpenFiles(4))
+
+    first, last = layer.shelved(b"usr/lib/one.so"), layer.shelved(b"usr/lib/two.so")
+
+    assert first[0] is last[0]
+    assert first[1] is sys.intern("one.so")
+
+
+def test_a_file_that_is_asked_for_again_is_still_open(
+    stored: Callable[..., StoredFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody holds a small file between its fetching and its reading: it is made anew, and opened once."""
+    stored("usr/lib/x.so").fetch(0, 6)
+    monkeypatch.setattr(os, "open", None)
+
+    assert stored("usr/lib/x.so").read_at(0, 6) == b"inside"
 
 
 def test_a_file_cut_after_it_was_opened(root: Path, stored: Callable[..., StoredFile]) -> None:

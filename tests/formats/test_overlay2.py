@@ -146,6 +146,40 @@ def test_both_ways_give_the_same_base(root: Path, docker: Docker, base: str) -> 
     check_both_ways(root, str(docker.inspect(base)["Id"]))
 
 
+@pytest.mark.parametrize(
+    ("entries", "path"),
+    [
+        pytest.param([file("d/a", b"one"), hard_link("b", "d/a"), file("l/a", b"TWO")], "b", id="a file over it"),
+        pytest.param([file("d/a", b"one"), hard_link("b", "d/a"), hard_link("l/a", "c")], "b", id="a link over it"),
+        pytest.param([file("d/x/a", b"one"), hard_link("b", "d/x/a"), symlink("l/x", "../e")], "b", id="a symlink over its directory"),
+        pytest.param([symlink("d/x", "../f"), file("d/x/a", b"one"), symlink("l/x", "../e")], "f/a", id="a symlink over the one on the way"),
+    ],
+)  # fmt: skip
+def test_what_the_engine_keeps_no_more(root: Path, docker: Docker, entries: list[dict[str, Any]], path: str) -> None:
+    """Through a symlink a path is taken twice: where the first file was, other bytes lie, just as many."""
+    around = [directory("d"), directory("e"), directory("f"), symlink("l", "d"), file("c", b"TWO"), file("e/a", b"TWO")]
+    image = in_place(root, docker.image(NAME, [make_tar(*around, *entries)]))
+
+    with pytest.raises(SourceError, match=rf"layer sha256:\w+ holds '{path}', and through a symlink another file"):
+        flat(image)
+    with pytest.raises(AssertionError, match="file integrity checksum failed"):
+        docker.bytes_of("save", NAME)
+
+
+def test_a_path_that_is_taken_twice_to_no_harm(root: Path, docker: Docker) -> None:
+    """Where nothing is left of the first file, or a hard link of an older layer's is, all is where it is read."""
+    older = make_tar(directory("d"), file("d/b", b"old"))
+    newer = make_tar(
+        directory("d"), symlink("l", "d"), file("d/a", b"one"), hard_link("c", "d/a") | {"type": b"0", "data": b"two"},
+        file("l/a", b"TWO"), file(".wh.x"), file("x", b"new"),
+    )  # fmt: skip
+
+    rootfs = flat(in_place(root, docker.image(NAME, [older, newer])))
+
+    found = {path: inode.content and inode.content.read_at(0, 9) for path, inode in rootfs.files()}
+    assert found == {"c": b"two", "d/a": b"TWO", "d/b": b"old", "x": b"new"}
+
+
 def test_opening_reads_no_file(copied: Path, docker: Docker, image_id: str) -> None:
     """An image is opened by what the engine notes of it: its files may be gone, but for the one a layer that is tried."""
     image = in_place(copied, image_id)

@@ -65,7 +65,8 @@ def told(outcome: Outcome | None, task: Task, spool: Spool) -> tuple[list[_Part]
     """Give what became of TASK as a message."""
     if outcome is None or outcome.content is None:
         return None if outcome is None else (None, outcome.words)
-    places = {id(blob): place for place, blob in enumerate(task.content.blobs)}
+    own = task.content.pieces  # held, so that no other blob gets the identity of one
+    places = {id(piece.blob): place for place, piece in enumerate(own)}
     return [_part(piece, places, spool) for piece in outcome.content], outcome.words
 
 
@@ -76,7 +77,7 @@ def understood(message: tuple[list[_Part] | None, str] | None, task: Task, spool
     parts, words = message
     if parts is None:
         return Outcome(None, words)
-    blobs = task.content.blobs
+    blobs = [piece.blob for piece in task.content]
     return Outcome(Content([_piece(part, blobs, spooled) for part in parts]), words)
 
 
