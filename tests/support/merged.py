@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from slimmer.inode import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from slimmer.inode import Inode
@@ -71,13 +71,22 @@ def mounted(inspected: Spec, directory: Path) -> Iterator[Path]:
         (directory / "own").rmdir()
 
 
-def shown(docker: Docker, layers: list[bytes], directory: Path) -> dict[str, Facts]:
-    """Give what the engine shows of an image of these layers; raise AssertionError, in its words, when it refuses them."""
+def shown(
+    docker: Docker, layers: list[bytes], directory: Path, look: Callable[[Spec, dict[str, Facts]], None] | None = None
+) -> dict[str, Facts]:
+    """Give what the engine shows of an image of these layers; raise AssertionError, in its words, when it refuses them.
+
+    LOOK is called with what the engine says of the image and with what it shows, while it has it.
+    """
     since = time.time_ns() - 1_000_000_000  # file systems' clocks tick coarsely
     docker.image("slimmer-test/flatten:1", layers)
     try:
-        with mounted(docker.inspect("slimmer-test/flatten:1"), directory) as root:
-            return engine_view(root, since)
+        inspected = docker.inspect("slimmer-test/flatten:1")
+        with mounted(inspected, directory) as root:
+            facts = engine_view(root, since)
+        if look is not None:
+            look(inspected, facts)
+        return facts
     finally:
         docker.clean()
 

@@ -98,7 +98,8 @@ def _entry(draw: Draw, kind: str, path: str, there: dict[str, str]) -> Spec | No
         return {"path": path, "type": tarfile.LNKTYPE, "link": draw(st.sampled_from(files)), **draw(metadata)}
     entry = {"path": path, "type": _TYPES[kind], **draw(metadata)}
     if kind == "file":
-        entry["data"] = draw(st.sampled_from([b"", b"one", b"two" * 500]))
+        # Of the same length, and of each file its own: another's bytes in its place would be seen.
+        entry["data"] = draw(st.sampled_from([b"", b"%03d" % len(there), b"%03d" % len(there) * 500]))
     elif kind == "symlink":
         entry["link"] = draw(targets)
     elif kind == "device":
