@@ -10,9 +10,10 @@ Each layer is given as the tar that `docker save` would send, so whatever is rea
 
 Checked: the configuration's digest is the image's ID; the engine notes for each chain of layers the diff_id that the
 configuration gives; every file that is read is a regular one, within the layer's directory and of the size that the
-tar says. Not checked: that the bytes of a file are still those that were unpacked. Whoever can write there is root on
-the engine's machine; and a layer's digest would take reading all of it, the CRC64 (ISO polynomial) that tar-split notes
-of each file a table walk in Python over every byte. `docker save` checks the CRC64.
+tar says; and where a layer takes a path twice, that each file lies where it is read (`layer_tree.misplaced`). Not
+checked: that the bytes of a file are still those that were unpacked. Whoever can write there is root on the engine's
+machine; and a layer's digest would take reading all of it, the CRC64 (ISO polynomial) that tar-split notes of each file
+a table walk in Python over every byte. `docker save` checks the CRC64.
 
 All is found by digests. An engine behind a socket that leads elsewhere (a virtual machine, a tunnel) is no danger: what
 it and this machine have under the same digest is the same.
