@@ -127,8 +127,7 @@ class Content:
             data: bytes = self._held.read_at(place + offset, length)
         else:
             # Nearly all are small, and read once: a blob that lies on a shelf is not held for that.
-            blob = self._held.blob(place, self.size) if isinstance(place, str) else place
-            data = blob.read_at(offset, length)
+            data = self.front().blob.read_at(offset, length)
         return data
 
     def whole(self, name: str) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slimmer.content import Content
 
 WHITEOUT = ".wh."
-AUFS_OWN = ".wh..wh."
+_AUFS_OWN = ".wh..wh."
 _MAX_SYMLINKS = 40  # as Linux follows: path_resolution(7)
 _UNNAMED_SETGID = Inode(Kind.DIRECTORY, 0o2755)
 
@@ -94,7 +94,7 @@ def descend(root: Directory, path: str, *, make: bool) -> Directory:
 def _made(parent: Directory, name: str, existing: Inode | None) -> Directory:
     if existing is not None and not is_whiteout(existing):
         raise NoWayError(f"which lies below {name!r}, which is no directory")
-    if name.startswith(WHITEOUT) and not name.startswith(AUFS_OWN):
+    if name.startswith(WHITEOUT) and not name.startswith(_AUFS_OWN):
         raise NoWayError(f"which lies below {name!r}, a whiteout")
     made = parent.children[name] = Directory(None)
     made.is_opaque = existing is not None
